@@ -28,9 +28,23 @@ if TYPE_CHECKING:
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 # Tests ask hundreds of small queries once: to compile their code takes longer than to run it. A benchmark must not.
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+# To plan a query anew after each of its stages costs more than what small data gain by it.
+PLANNED_ONCE = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "1"}
 # Of the system: where tests seed the common generator, two processes of them would draw the same port.
 _DRAWN = random.SystemRandom()
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# Spark's own classes come from its own files, so nobody need verify them.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+# Java looks through all files of its path, 287 of them, for every class: these hold most of those that are asked for.
+FIRST_JARS = (
+    "spark-catalyst_*",
+    "spark-sql_*",
+    "scala-library-*",
+    "spark-core_*",
+    "spark-sql-api_*",
+    "spark-connect_*",
+    "spark-common-utils_*",
+    "spark-network-common_*",
+)
 
 
 @contextmanager
@@ -45,7 +59,8 @@ def sail_session() -> Iterator[SparkSession]:
 def jvm_session(folder: Path, memory: str = "2g", *, is_quick: bool = False) -> Iterator[SparkSession]:
     """A Spark Connect session on a local JVM, in UTC. ``folder`` takes the Java launcher, the log and scratch files.
 
-    ``is_quick`` interprets the queries, which is faster for small data alone; their results are the same.
+    ``is_quick`` interprets the queries and plans them once, which is faster for small data alone; their results are
+    the same.
     """
     server, port = start_server(folder, memory, is_quick=is_quick)
     try:
@@ -61,7 +76,7 @@ def start_server(folder: Path, memory: str = "2g", *, is_quick: bool = False) ->
     """A Spark Connect server on a JVM that has come up, and its port."""
     port = free_port()
     log = folder / "jvm.log"
-    settings = connect_settings(folder, port) | (INTERPRETED if is_quick else {})
+    settings = connect_settings(folder, port) | (INTERPRETED | PLANNED_ONCE if is_quick else {})
     options = ("--driver-java-options", QUICK_JAVA) if is_quick else ()
     command = spark_submit(folder, settings, "--driver-memory", memory, *options, "--class", SERVER)
     with log.open("w") as sink:
@@ -90,7 +105,10 @@ def spark_submit(folder: Path, settings: Mapping[str, str], *options: str) -> li
     """The command that starts Spark on a JVM with two cores; what it runs is to be appended."""
     import pyspark
 
-    submit = str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
+    spark = Path(pyspark.__file__).parent
+    submit = str(spark / "bin" / "spark-submit")
+    jars = [str(jar) for pattern in FIRST_JARS for jar in sorted((spark / "jars").glob(f"{pattern}.jar"))]
+    options = ("--driver-class-path", os.pathsep.join(jars), *options)
     confs = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     return [submit, "--master", "local[2]", *confs, *options]
 
@@ -104,6 +122,7 @@ def connect_settings(folder: Path, port: int) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.local.dir": str(folder / "scratch"),
+        "spark.log.level": "WARN",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
@@ -144,7 +163,7 @@ def free_port() -> int:
             return port
 
 
-def wait_until_open(port: int, server: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
+def wait_until_open(port: int, server: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and server.poll() is None:
         with socket.socket() as probe:

@@ -25,6 +25,7 @@ from typing import Any
 
 from capflow_assets_doubles.databricks.engine import Engine
 from capflow_assets_doubles.databricks.storage import Storage
+from capflow_assets_doubles.databricks.warm import Forked, WarmPython
 from capflow_assets_doubles.databricks.wire import Principal
 
 RUNTIME = Path(__file__).parent / "runtime"
@@ -38,6 +39,9 @@ MODES = {
     "USER_ISOLATION": "standard",
     "DATA_SECURITY_MODE_STANDARD": "standard",
 }
+
+
+Outputs = tuple[Path, Path]
 
 
 class LibraryError(Exception):
@@ -73,7 +77,7 @@ class Cluster:
 class Process:
     """A task that runs, and where it leaves what it says."""
 
-    popen: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes] | Forked
     folder: Path
 
     def signal(self, kind: Signals) -> None:
@@ -96,6 +100,7 @@ class Compute:
         self._lock = threading.Lock()
         worker = self._image("worker", None) / "bin" / "python"
         self._engine = Engine(folder / "spark", worker, instance_profile) if spark else None
+        self._warm: dict[Path, WarmPython] = {}
         self.clusters: dict[str, Cluster] = {}
         for name, security in (("dedicated-1", "SINGLE_USER"), ("standard-1", "USER_ISOLATION")):
             self.add({"cluster_name": name, "data_security_mode": security, "spark_version": "18.0.x-scala2.13"}, name)
@@ -119,6 +124,8 @@ class Compute:
         return f"sc://127.0.0.1:{self._engine.running().connect_port}"
 
     def close(self) -> None:
+        for python in self._warm.values():
+            python.close()
         if self._engine:
             self._engine.close()
 
@@ -127,7 +134,8 @@ class Compute:
         folder = self._folder / "runs" / str(task["run_id"])
         for part in ("work", "home"):
             (folder / part).mkdir(parents=True)
-        for package in task.pop("packages"):
+        packages = task.pop("packages")
+        for package in packages:
             _require(package)
         wheels = [self._wheel(path, owner) for path in task.pop("wheels")]
         python = self._image(cluster.mode, owner) / "bin" / "python"
@@ -142,17 +150,19 @@ class Compute:
         file.touch(mode=0o600)
         file.write_text(json.dumps(description))
         environment = self._environment(cluster, folder / "home", python, [w.with_suffix("") for w in wheels])
-        with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-            popen = subprocess.Popen(
-                [str(python), "-P", "-m", "dbruntime.driver", str(file)],
-                env=environment,
-                cwd=folder / "work",
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
-        return Process(popen, folder)
+        outputs = (folder / "stdout", folder / "stderr")
+        for output in outputs:
+            output.touch()
+        # A script without libraries loads next to nothing.
+        start = self._forked if packages or wheels else _spawned
+        return Process(start(python, file, environment, folder / "work", outputs), folder)
+
+    def _forked(self, python: Path, task: Path, variables: dict[str, str], work: Path, outputs: Outputs) -> Forked:
+        """The task in a process of the image's warm Python."""
+        with self._lock:
+            if python not in self._warm:
+                self._warm[python] = WarmPython(python, variables, python.parents[1].with_suffix(".log"))
+        return self._warm[python].start(task, variables, work, outputs)
 
     def _environment(self, cluster: Cluster, home: Path, python: Path, sites: list[Path]) -> dict[str, str]:
         variables = {
@@ -230,6 +240,22 @@ class Compute:
             }
             for shown, folder in folders.items()
         ]
+
+
+def _spawned(
+    python: Path, task: Path, variables: dict[str, str], work: Path, outputs: Outputs
+) -> subprocess.Popen[bytes]:
+    """The task in a process of its own from the start."""
+    with outputs[0].open("wb") as out, outputs[1].open("wb") as err:
+        return subprocess.Popen(
+            [str(python), "-P", "-m", "dbruntime.driver", str(task)],
+            env=variables,
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
 
 
 def _require(package: str) -> None:

@@ -72,7 +72,7 @@ class Engine:
                 stdout=sink,
                 stderr=sink,
             )
-        until = time.monotonic() + 90
+        until = time.monotonic() + 240
         while not said.exists():
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"Spark on the JVM did not come up:\n{log.read_text()[-3000:]}")

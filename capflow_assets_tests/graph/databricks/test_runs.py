@@ -16,6 +16,7 @@ from capflow_assets_doubles.databricks.workspace import LocalWorkspace
 from capflow_assets_tests.graph.databricks.wheels import FOLDER, Caller, wheel
 
 MODES = ("dedicated", "standard", "serverless")
+VARIABLES = {"PATH", "HOME", "LANG", "DATABRICKS_RUNTIME_VERSION", "PYSPARK_PYTHON", "PYTHONPATH"}
 WAIT = "import time; time.sleep(60)"
 NEW = {"new_cluster": {"spark_version": "18.0.x-scala2.13", "num_workers": 1, "data_security_mode": "USER_ISOLATION"}}
 
@@ -80,8 +81,7 @@ def test_a_step_sees_nothing_of_the_process_that_submits_it(mode: str, caller: C
         "import os, json, sys; print(json.dumps([dict(os.environ), os.listdir(), os.getcwd(), sys.path]))", mode=mode
     ).said
     variables, here, folder, path = answer
-    expected = {"PATH", "HOME", "LANG", "DATABRICKS_RUNTIME_VERSION", "PYSPARK_PYTHON", "PYTHONPATH"}
-    assert set(variables) == expected | ({"SET_ON"} if mode == "standard" else set())
+    assert set(variables) == VARIABLES | ({"SET_ON"} if mode == "standard" else set())
     assert here == []
     assert folder != str(Path.cwd())
     assert not any(Path(entry).resolve() == Path.cwd() for entry in path)
@@ -102,6 +102,22 @@ def test_the_project_is_there_from_its_wheel_alone(caller: Caller):
     for mode in MODES:
         task = {"python_wheel_task": {"package_name": "capflow_assets", "entry_point": "go"}}
         assert caller.ended(caller.submit(task, mode, (place,))).said == "of the wheel"
+
+
+def test_libraries_stay_loaded_from_task_to_task_and_nothing_else(caller: Caller):
+    code = (
+        "import json, os, sys\ndef main():\n    print(json.dumps([NUMBER, 'pandas' in sys.modules, dict(os.environ)]))"
+    )
+    said = []
+    for number in range(2):
+        content = f"NUMBER = {number}\n{code}\n    os.environ['LEFT'] = 'by the first'"
+        place = caller.upload(f"left{number}-0.1-py3-none-any.whl", wheel("left", {"__init__.py": content}, {}))
+        task = {"python_wheel_task": {"package_name": "left", "entry_point": "main"}}
+        said.append(caller.ended(caller.submit(task, wheels=(place,))).said)
+    (first, _, before), (second, is_loaded, variables) = said
+    assert (first, second, is_loaded) == (0, 1, True)
+    assert set(variables) == set(before) == VARIABLES
+    assert variables["HOME"] != before["HOME"]
 
 
 def test_parameters_of_a_wheel_task(caller: Caller):
