@@ -10,6 +10,7 @@ from capflow_assets.learning.objectives.segment import NEVER_DAYS
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
 # What is called high and low of each column; the first are taken as logarithms.
 WORDS = {
     "gap_days_median": ("rare", "frequent"),
