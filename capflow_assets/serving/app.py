@@ -23,13 +23,14 @@ from capflow_assets.serving.endpoints import (
     sent_problem,
 )
 from capflow_assets.serving.examples import example_body, request_body
+from capflow_assets.serving.ladder import rungs_of
 from capflow_assets.serving.memory import keep_few_arenas, keep_for_good
 from capflow_assets.serving.metrics import Metrics
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.refreshing import Publish, Refresher
 from capflow_assets.serving.requests import AnswerRequest, Query, answer_request, parsed
 from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES
-from capflow_assets.serving.service import Served, Service, rungs_of
+from capflow_assets.serving.service import Served, Service
 from capflow_assets.serving.shares import Shares
 from capflow_assets.serving.tokens import Gate
 from capflow_assets.serving.warming import import_libraries, keep_hot
