@@ -65,7 +65,7 @@ class Server:
         require_owner(self.gate, call, customer)
         return self.service.served(customer, model)
 
-    async def asked(self, call: Call, find: Callable[[Call], Served]) -> tuple[Served, Any]:
+    async def model_and_body(self, call: Call, find: Callable[[Call], Served]) -> tuple[Served, Any]:
         """The model and the body of a request: the model as it is once all of the body has come, however slowly."""
         served = find(call)  # nothing is read of who may not ask
         self.shares.require(served.customer, served.declared.settings.answers_per_second)
@@ -97,7 +97,7 @@ class Server:
 
     async def post_answers(self, call: Call) -> Reply:
         """Answers for many subjects; ``…/example`` has a body that a customer's model answers now."""
-        served, body = await self.asked(call, self.served)
+        served, body = await self.model_and_body(call, self.served)
         answers = await self.reply(served, answer_request(body))
         content = {"customer": served.customer, "model": served.model, "answers": answers}
         return Reply(content, rungs=rungs_of(answers))
@@ -128,9 +128,8 @@ class Server:
 
     async def infer(self, call: Call) -> Reply:
         """The Open Inference Protocol's call."""
-        served, body = await self.asked(call, self.by_name)
-        asked = protocols.inference_request(self.service, served, body)
-        answers = await self.reply(served, asked)
+        served, body = await self.model_and_body(call, self.by_name)
+        answers = await self.reply(served, protocols.inference_request(self.service, served, body))
         return Reply(protocols.inference_response(served, body, answers), rungs=rungs_of(answers))
 
     async def metadata(self, call: Call) -> Reply:
@@ -145,7 +144,7 @@ class Server:
 
     async def invocations(self, call: Call) -> Reply:
         """MLflow's call."""
-        served, body = await self.asked(call, self.served)
+        served, body = await self.model_and_body(call, self.served)
         answers = await self.reply(served, protocols.invocation_request(body))
         return Reply({"predictions": protocols.predictions(answers)}, rungs=rungs_of(answers))
 

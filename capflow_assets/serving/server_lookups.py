@@ -51,9 +51,9 @@ class ServerLookups:
             return {subject: StoredBlob(None) for subject in subjects}
         if time.monotonic() >= self._rests_until:
             try:
-                asked = list(dict.fromkeys(subjects))
-                blobs = await asyncio.to_thread(self.server.blobs, customer, table.file, asked)
-                return {subject: StoredBlob(blobs.get(subject)) for subject in asked}
+                distinct = list(dict.fromkeys(subjects))
+                blobs = await asyncio.to_thread(self.server.blobs, customer, table.file, distinct)
+                return {subject: StoredBlob(blobs.get(subject)) for subject in distinct}
             except LostVersionError:  # a version without rows was never there
                 return {subject: StoredBlob(None, is_certain=not table.facts.get(AS_OF)) for subject in subjects}
             except CapflowError as error:
