@@ -23,13 +23,14 @@ from capflow_assets.serving.endpoints import (
     sent_problem,
 )
 from capflow_assets.serving.examples import example_body, request_body
+from capflow_assets.serving.ladder import rungs_of
 from capflow_assets.serving.memory import keep_few_arenas, keep_for_good
 from capflow_assets.serving.metrics import Metrics
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.refreshing import Publish, Refresher
 from capflow_assets.serving.requests import AnswerRequest, Query, answer_request, parsed
 from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES
-from capflow_assets.serving.service import Served, Service, rungs_of
+from capflow_assets.serving.service import Served, Service
 from capflow_assets.serving.shares import Shares
 from capflow_assets.serving.tokens import Gate
 from capflow_assets.serving.warming import import_libraries, keep_hot
@@ -64,7 +65,7 @@ class Server:
         require_owner(self.gate, call, customer)
         return self.service.served(customer, model)
 
-    async def asked(self, call: Call, find: Callable[[Call], Served]) -> tuple[Served, Any]:
+    async def model_and_body(self, call: Call, find: Callable[[Call], Served]) -> tuple[Served, Any]:
         """The model and the body of a request: the model as it is once all of the body has come, however slowly."""
         served = find(call)  # nothing is read of who may not ask
         self.shares.require(served.customer, served.declared.settings.answers_per_second)
@@ -96,7 +97,7 @@ class Server:
 
     async def post_answers(self, call: Call) -> Reply:
         """Answers for many subjects; ``…/example`` has a body that a customer's model answers now."""
-        served, body = await self.asked(call, self.served)
+        served, body = await self.model_and_body(call, self.served)
         answers = await self.reply(served, answer_request(body))
         content = {"customer": served.customer, "model": served.model, "answers": answers}
         return Reply(content, rungs=rungs_of(answers))
@@ -127,9 +128,8 @@ class Server:
 
     async def infer(self, call: Call) -> Reply:
         """The Open Inference Protocol's call."""
-        served, body = await self.asked(call, self.by_name)
-        asked = protocols.inference_request(self.service, served, body)
-        answers = await self.reply(served, asked)
+        served, body = await self.model_and_body(call, self.by_name)
+        answers = await self.reply(served, protocols.inference_request(self.service, served, body))
         return Reply(protocols.inference_response(served, body, answers), rungs=rungs_of(answers))
 
     async def metadata(self, call: Call) -> Reply:
@@ -144,7 +144,7 @@ class Server:
 
     async def invocations(self, call: Call) -> Reply:
         """MLflow's call."""
-        served, body = await self.asked(call, self.served)
+        served, body = await self.model_and_body(call, self.served)
         answers = await self.reply(served, protocols.invocation_request(body))
         return Reply({"predictions": protocols.predictions(answers)}, rungs=rungs_of(answers))
 

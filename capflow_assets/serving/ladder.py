@@ -167,3 +167,12 @@ def _shaped(
 def provenance(version: Any, served_by: str) -> dict[str, Any]:
     """Which version answers, and by which rung."""
     return {"model_version": version, "served_by": served_by}
+
+
+def rungs_of(answers: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How many answers each rung gave; ``none`` counts those that have a problem."""
+    counts: dict[str, int] = {}
+    for answer in answers:
+        rung = str(answer.get("served_by", "none"))
+        counts[rung] = counts.get(rung, 0) + 1
+    return counts

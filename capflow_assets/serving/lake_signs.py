@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.serving.converted import CONVERTED
-from capflow_assets.stores.answer_store import FOLDER
+from capflow_assets.stores.answer_store import FOLDER, AnswerStore
 from capflow_assets.stores.lake_marks import MARK, MARKED_STAGES
 from capflow_assets.stores.places import is_remote, opened
 
@@ -65,6 +65,11 @@ class LakeSigns:
         folder = f"{home}/{FOLDER}/{customer}"
         files = sorted(entry.path for place in (folder, f"{folder}/{CONVERTED}") for entry in _entries(place))
         return Sign((_changed(f"{home}/customers/{customer}.toml"), champions, tables), (files, held))
+
+    def is_lost(self, customer: str, held: Any = ()) -> bool:
+        """Whether something of a customer's store is gone that its pointer names; ``held`` is None where it is."""
+        store = AnswerStore.of(self.deployment.home, customer)
+        return held is None or not all(store.path(table).exists() for table in store.tables().values())
 
     def _local(self, customer: str) -> dict[str, int | None]:
         prefix = self.deployment.lake.prefix(customer)

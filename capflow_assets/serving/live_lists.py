@@ -13,7 +13,7 @@ from capflow_assets.serving.requests import AnswerRequest, Query
 from capflow_assets.stores.answer_store import StoredTable
 
 if TYPE_CHECKING:
-    from capflow_assets.serving.lookups import Found
+    from capflow_assets.serving.lookups import StoredBlob
 
 # More of them are made by a thread: each takes about a millisecond.
 MOST_AT_ONCE = 4
@@ -23,7 +23,7 @@ async def live_lists(
     life: Lifetime,
     per: str,
     request: AnswerRequest,
-    stored_visits: dict[int, Found],
+    stored_visits: dict[int, StoredBlob],
     table: StoredTable | None,
     scorer: VisitLists,
 ) -> dict[int, dict[str, Any]]:
@@ -34,11 +34,11 @@ async def live_lists(
     list: it would be another's.
     """
     histories: dict[int, Visits] = {}
-    for place, found in stored_visits.items():
+    for place, blob in stored_visits.items():
         query = request.queries[place]
-        if found.content is None and not found.is_certain:
+        if blob.content is None and not blob.is_certain:
             continue
-        visits: Visits = [] if found.content is None else unpacked_visits(found.content)
+        visits: Visits = [] if blob.content is None else unpacked_visits(blob.content)
         histories[place] = [*visits, query.basket] if query.basket else visits
     unwanted = [request.queries[place].unwanted for place in histories]
     arguments = list(histories.values()), unwanted, request.k

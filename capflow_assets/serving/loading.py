@@ -145,6 +145,5 @@ def explained(
     """What moved the score of each row most, in words, from the estimator itself; it is loaded for the purpose."""
     import_xgboost()
     estimator = registry.load(customer, model, version, types_of(deployment.stages.model(model).model))
-    asked = Examples(frame_of(rows, columns), None, {}, (datetime.now(UTC),))
-    answers = estimator.predict(asked)
+    answers = estimator.predict(Examples(frame_of(rows, columns), None, {}, (datetime.now(UTC),)))
     return [str(words) for words in answers["reasons"]] if "reasons" in answers else [""] * len(rows)

@@ -23,7 +23,7 @@ REST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredBlob:
     """What was looked up; ``is_certain`` is False where the store could not be read."""
 
     content: bytes | None
@@ -42,7 +42,7 @@ class LooksUp(Protocol):
     def tables(self, customer: str) -> dict[str, StoredTable]:
         """The tables of a customer as the pointer names them now."""
 
-    async def blobs(self, customer: str, table: StoredTable | None, subjects: Sequence[str]) -> dict[str, Found]:
+    async def blobs(self, customer: str, table: StoredTable | None, subjects: Sequence[str]) -> dict[str, StoredBlob]:
         """What a table has of each subject."""
 
     def sample(self, customer: str, table: StoredTable, most: int) -> list[tuple[str, bytes]]:
@@ -89,26 +89,26 @@ class Lookups:
                     self._close(f"{store.folder}/{table.file}")
         return known[1]
 
-    def blob(self, customer: str, table: StoredTable | None, subject: str) -> Found:
+    def blob(self, customer: str, table: StoredTable | None, subject: str) -> StoredBlob:
         """A subject's blob in a table, if any."""
         if table is None:
-            return Found(None)
+            return StoredBlob(None)
         file = f"{self._store(customer).folder}/{table.file.rpartition('/')[2]}"
         if time.monotonic() < self._rests.get(file, 0.0):
-            return Found(None, is_certain=False)
+            return StoredBlob(None, is_certain=False)
         try:
-            found = Found(looked_up(self._connection(file), subject))
+            blob = StoredBlob(looked_up(self._connection(file), subject))
         except sqlite3.Error as error:
             self.errors += 1
             self._close(file)
             if not isinstance(error, sqlite3.OperationalError):  # damaged: it is made again of the lake
                 Path(file).unlink(missing_ok=True)
             self._rests[file] = time.monotonic() + REST_SECONDS
-            return Found(None, is_certain=False)
+            return StoredBlob(None, is_certain=False)
         self._rests.pop(file, None)
-        return found
+        return blob
 
-    async def blobs(self, customer: str, table: StoredTable | None, subjects: Sequence[str]) -> dict[str, Found]:
+    async def blobs(self, customer: str, table: StoredTable | None, subjects: Sequence[str]) -> dict[str, StoredBlob]:
         """What a table has of each subject; a file is near enough to be read at once."""
         return {subject: self.blob(customer, table, subject) for subject in subjects}
 
@@ -160,19 +160,19 @@ class Lookups:
                 database.close()
 
 
-def features_of(table: StoredTable | None, found: Found) -> tuple[dict[str, float] | None, bool]:
+def features_of(table: StoredTable | None, blob: StoredBlob) -> tuple[dict[str, float] | None, bool]:
     """The features by name in a blob of the table of features, and whether it is certain that there are no others.
 
     They are read by the columns of the table that the blob was looked up in: another may have been published since.
     """
     import numpy as np
 
-    if table is None or found.content is None:
-        return None, found.is_certain
+    if table is None or blob.content is None:
+        return None, blob.is_certain
     columns = table.facts["columns"]
-    if len(found.content) != 8 * len(columns):
+    if len(blob.content) != 8 * len(columns):
         return None, False
-    return dict(zip(columns, np.frombuffer(found.content).tolist(), strict=True)), True
+    return dict(zip(columns, np.frombuffer(blob.content).tolist(), strict=True)), True
 
 
 def sampled_features(lookups: LooksUp, customer: str, columns: tuple[str, ...], most: int) -> np.ndarray:

@@ -140,7 +140,10 @@ class Refresher:
             # What was published is part of the sign; what came to the lake meanwhile is not, and is seen next time.
             self._signs[customer] = Sign(signs[customer].source, after.store)
             tables = done.get(customer)
-            self._note_failure(customer, now, is_failed=tables is None or any(map(has_failed, tables.values())))
+            is_failed = tables is None or any(map(has_failed, tables.values()))
+            # What was lost while others were published is part of the sign after that, and is tried again too.
+            is_failed = is_failed or self._look.is_lost(customer, self.kept(customer))
+            self._note_failure(customer, time.monotonic(), is_failed=is_failed)
             if tables:
                 LOG.info({"what": "published", "customer": customer, "tables": tables})
         return any(done.values())

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from capflow_assets.errors import CapflowError, LostVersionError
-from capflow_assets.serving.lookups import REST_SECONDS, Found
+from capflow_assets.serving.lookups import REST_SECONDS, StoredBlob
 from capflow_assets.stores.answer_server import AnswerServer, is_fresh
 from capflow_assets.stores.answer_store import StoredTable
 
@@ -45,20 +45,20 @@ class ServerLookups:
         """The tables of a customer as the pointers named them at the last look that succeeded."""
         return self._tables.get(customer, {})
 
-    async def blobs(self, customer: str, table: StoredTable | None, subjects: Sequence[str]) -> dict[str, Found]:
+    async def blobs(self, customer: str, table: StoredTable | None, subjects: Sequence[str]) -> dict[str, StoredBlob]:
         """What a table has of each subject; uncertain where the server does not say."""
         if table is None or not subjects:
-            return {subject: Found(None) for subject in subjects}
+            return {subject: StoredBlob(None) for subject in subjects}
         if time.monotonic() >= self._rests_until:
             try:
-                asked = list(dict.fromkeys(subjects))
-                blobs = await asyncio.to_thread(self.server.blobs, customer, table.file, asked)
-                return {subject: Found(blobs.get(subject)) for subject in asked}
+                distinct = list(dict.fromkeys(subjects))
+                blobs = await asyncio.to_thread(self.server.blobs, customer, table.file, distinct)
+                return {subject: StoredBlob(blobs.get(subject)) for subject in distinct}
             except LostVersionError:  # a version without rows was never there
-                return {subject: Found(None, is_certain=not table.facts.get(AS_OF)) for subject in subjects}
+                return {subject: StoredBlob(None, is_certain=not table.facts.get(AS_OF)) for subject in subjects}
             except CapflowError as error:
                 self._failed(error)
-        return {subject: Found(None, is_certain=False) for subject in subjects}
+        return {subject: StoredBlob(None, is_certain=False) for subject in subjects}
 
     def sample(self, customer: str, table: StoredTable, most: int) -> list[tuple[str, bytes]]:
         """Some subjects and their blobs; none where the server does not say."""

@@ -26,7 +26,7 @@ from capflow_assets.serving.histories import HISTORIES, follows_visits
 from capflow_assets.serving.ladder import LAST_GOOD, LIVE, Lifetime
 from capflow_assets.serving.live_lists import live_lists
 from capflow_assets.serving.loading import explained, load_scorer, why_not_live
-from capflow_assets.serving.lookups import Found, LooksUp, Lookups, features_of
+from capflow_assets.serving.lookups import LooksUp, Lookups, StoredBlob, features_of
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.requests import AnswerRequest, Query, require_features
 from capflow_assets.serving.scorer_cache import DEFAULT_BOUND_BYTES, Key, LoadedScorer, NightOnly, ScorerCache
@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 ID = "user_id"
-NOTHING = Found(None)
+NOTHING = StoredBlob(None)
+# By place of the query.
+LiveAnswers = dict[int, dict[str, Any]]
 LOG = logging.getLogger("capflow.serving")
 
 
@@ -64,7 +66,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedRequest:
     """One request, and what is looked up for it, by place of the query: the stored row, and features where needed.
 
     ``features`` has a user's features by name, None where there are none, and whether that is certain.
@@ -72,7 +74,7 @@ class Asked:
 
     served: Served
     request: AnswerRequest
-    stored: Sequence[Found]
+    stored: Sequence[StoredBlob]
     features: Mapping[int, tuple[dict[str, float] | None, bool]]
 
 
@@ -162,26 +164,30 @@ class Service:
         ]
         loaded = await self.scorer(served) if places else None
         is_by_features = loaded is not None and served.model not in self.by_visits
-        asked = await self._asked(served, request, stored, places if is_by_features else ())
-        live = None if loaded is None else await self._live_if_it_can(asked, places, loaded)
+        prepared = await self._prepared(served, request, stored, places if is_by_features else ())
+        live = None if loaded is None else await self._live_if_it_can(prepared, places, loaded)
         if live is None and served.stored is None:
             words = f"{served.model} has answered for nobody of {served.customer} yet"
             raise ProblemError(503, words if self.lookups.is_reached else "the store of answers is not reached")
-        return [(live or {}).get(place) or self._fallen_back(asked, place) for place in range(len(request.queries))]
+        return [(live or {}).get(place) or self._fallen_back(prepared, place) for place in range(len(request.queries))]
 
-    async def _asked(self, served: Served, request: AnswerRequest, stored: list[Found], live: Sequence[int]) -> Asked:
+    async def _prepared(
+        self, served: Served, request: AnswerRequest, stored: list[StoredBlob], live: Sequence[int]
+    ) -> PreparedRequest:
         """The request with what is known of its users: the features of those who are answered live, or by no row."""
         is_of_users = served.spec.model.subject.key[0] == ID
-        wanted = set(live) | {place for place, found in enumerate(stored) if found.content is None and is_of_users}
+        wanted = set(live) | {place for place, blob in enumerate(stored) if blob.content is None and is_of_users}
         places = [place for place in sorted(wanted) if request.queries[place].user_id is not None]
         users = [request.queries[place].user_id for place in places]
         if not places:
-            return Asked(served, request, stored, {})
+            return PreparedRequest(served, request, stored, {})
         table = self.lookups.tables(served.customer).get(FEATURES)  # another may have been published since
-        features = [features_of(table, found) for found in await self._looked_up(served, table, users)]
-        return Asked(served, request, stored, dict(zip(places, features, strict=True)))
+        features = [features_of(table, blob) for blob in await self._looked_up(served, table, users)]
+        return PreparedRequest(served, request, stored, dict(zip(places, features, strict=True)))
 
-    async def _looked_up(self, served: Served, table: StoredTable | None, users: Sequence[str | None]) -> list[Found]:
+    async def _looked_up(
+        self, served: Served, table: StoredTable | None, users: Sequence[str | None]
+    ) -> list[StoredBlob]:
         """What a table has of each user, under the first of their spellings that it knows."""
         if table is None or not any(users):
             return [NOTHING] * len(users)
@@ -189,7 +195,7 @@ class Service:
         blobs = await self.lookups.blobs(served.customer, table, [one for spellings in spelled for one in spellings])
         return [_first(blobs[one] for one in spellings) for spellings in spelled]
 
-    def _wants_live(self, served: Served, query: Query, stored: Found) -> bool:
+    def _wants_live(self, served: Served, query: Query, stored: StoredBlob) -> bool:
         if query.features or (query.basket and served.model in self.by_visits):
             return True
         if stored.content is None or served.stored is None:
@@ -198,42 +204,42 @@ class Service:
         return not ladder.is_current(served.stored, served.champion, served.life)
 
     async def _live_if_it_can(
-        self, asked: Asked, places: Sequence[int], loaded: LoadedScorer
-    ) -> dict[int, dict[str, Any]] | None:
+        self, prepared: PreparedRequest, places: Sequence[int], loaded: LoadedScorer
+    ) -> LiveAnswers | None:
         try:
             live = self._live_lists if isinstance(loaded.scorer, VisitLists) else self._live
-            return await live(asked, places, loaded)
+            return await live(prepared, places, loaded)
         except ProblemError:
             raise
         except Exception as error:  # a version may fail in any way on rows that it never saw; the ladder goes on
-            name = [asked.served.customer, asked.served.model, loaded.version]
+            name = [prepared.served.customer, prepared.served.model, loaded.version]
             LOG.warning({"what": "a version cannot score", "version": name, "error": type(error).__name__})
             return None
 
-    async def _live_lists(self, asked: Asked, places: Sequence[int], loaded: LoadedScorer) -> dict[int, dict[str, Any]]:
+    async def _live_lists(self, prepared: PreparedRequest, places: Sequence[int], loaded: LoadedScorer) -> LiveAnswers:
         """The lists that are made now, by place of the query."""
-        served, request = asked.served, asked.request
+        served, request = prepared.served, prepared.request
         assert isinstance(loaded.scorer, VisitLists)  # noqa: S101
         table = self.lookups.tables(served.customer).get(HISTORIES)
         visits = await self._looked_up(served, table, [request.queries[place].user_id for place in places])
-        per, found = served.spec.model.answer.per[0], dict(zip(places, visits, strict=True))
-        lists = await live_lists(served.life, per, request, found, table, loaded.scorer)
+        per, stored_visits = served.spec.model.answer.per[0], dict(zip(places, visits, strict=True))
+        lists = await live_lists(served.life, per, request, stored_visits, table, loaded.scorer)
         who = ladder.provenance(loaded.version, _rung(served, loaded))
         engine = {"engine": loaded.scorer.engine}
         return {place: {**_whom(request.queries[place]), **one, **who, **engine} for place, one in lists.items()}
 
-    async def _live(self, asked: Asked, places: Sequence[int], loaded: LoadedScorer) -> dict[int, dict[str, Any]]:
+    async def _live(self, prepared: PreparedRequest, places: Sequence[int], loaded: LoadedScorer) -> LiveAnswers:
         """The live answers, by place of the query; a query whose features are not whole has none, or a problem."""
         import numpy as np
 
-        served, request, scorer = asked.served, asked.request, loaded.scorer
+        served, request, scorer = prepared.served, prepared.request, loaded.scorer
         assert isinstance(scorer, Scorer)  # noqa: S101
         columns, answers, rows = scorer.columns, {}, {}
         for place in places:
             query = request.queries[place]
             if not query.features.keys() <= loaded.accepted:
                 require_features(query.features, columns, loaded.accepted)
-            row = feature_row(query, asked.features.get(place, (None, True))[0], columns)
+            row = feature_row(query, prepared.features.get(place, (None, True))[0], columns)
             if isinstance(row, ProblemError):
                 answers[place] = _problem(query, row)
             elif row is not None:
@@ -280,9 +286,10 @@ class Service:
             return served.life.of(served.life.now)
         return served.life.of(ladder.moment_of(served.features.facts))
 
-    def _fallen_back(self, asked: Asked, place: int) -> dict[str, Any]:
+    def _fallen_back(self, prepared: PreparedRequest, place: int) -> dict[str, Any]:
         """The stored answer, else what is typical for a user who is known, else the problem."""
-        served, request, query, stored = asked.served, asked.request, asked.request.queries[place], asked.stored[place]
+        served, request = prepared.served, prepared.request
+        query, stored = request.queries[place], prepared.stored[place]
         table = served.stored
         if query.features and query.user_id is None:
             return _problem(query, ProblemError(503, "no version can be loaded to score features now"))
@@ -295,8 +302,8 @@ class Service:
             kept = answer if request.has_reasons else ladder.without_reasons(answer)
             return {"user_id": query.user_id, **kept, **ignored}
         is_known = not stored.is_certain or (query.user_id is None and not query.features)
-        if not is_known and place in asked.features:
-            features, is_certain = asked.features[place]
+        if not is_known and place in prepared.features:
+            features, is_certain = prepared.features[place]
             is_known = features is not None or not is_certain
         if table is None or not is_known:
             return _problem(query, not_there())
@@ -310,9 +317,9 @@ class Service:
         return load_scorer(self.deployment, self.registry, self.lookups, *key, most_bytes=most)
 
 
-def _first(found: Iterable[Found]) -> Found:
+def _first(blobs: Iterable[StoredBlob]) -> StoredBlob:
     """The first that has something, or is uncertain; else nothing."""
-    return next((one for one in found if one.content is not None or not one.is_certain), NOTHING)
+    return next((one for one in blobs if one.content is not None or not one.is_certain), NOTHING)
 
 
 def _bands(served: Served, loaded: LoadedScorer) -> Sequence[Sequence[Any]]:
@@ -335,12 +342,3 @@ def _rung(served: Served, loaded: LoadedScorer) -> str:
 
 def _problem(query: Query, problem: ProblemError) -> dict[str, Any]:
     return {**_whom(query), "problem": problem.content()}
-
-
-def rungs_of(answers: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """How many answers each rung gave; ``none`` counts those that have a problem."""
-    counts: dict[str, int] = {}
-    for answer in answers:
-        rung = str(answer.get("served_by", "none"))
-        counts[rung] = counts.get(rung, 0) + 1
-    return counts

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from capflow_assets.home.places import Home
-from capflow_assets.serving.lookups import REST_SECONDS, Found, Lookups
+from capflow_assets.serving.lookups import REST_SECONDS, Lookups, StoredBlob
 from capflow_assets.stores.answer_store import AnswerStore
 
 
@@ -23,9 +23,9 @@ def test_a_table_that_somebody_holds_is_waited_for_once_and_not_for_each_subject
         database.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
         blobs = [lookups.blob("acme", held, f"u{number}") for number in range(1_000)]
-        assert set(blobs) == {Found(None, is_certain=False)}
+        assert set(blobs) == {StoredBlob(None, is_certain=False)}
         rests = (time.monotonic() - began) / REST_SECONDS  # as many as there is time for, not one for each subject
         assert lookups.errors <= 2 + rests
-        assert lookups.blob("acme", other, "u1") == Found(b"2")
+        assert lookups.blob("acme", other, "u1") == StoredBlob(b"2")
     time.sleep(REST_SECONDS)
-    assert lookups.blob("acme", held, "u1") == Found(b"1")
+    assert lookups.blob("acme", held, "u1") == StoredBlob(b"1")
