@@ -2,8 +2,8 @@
 
 With one customer in the run, results are yielded as Dagster expects them. With several, a finished asset is recorded at
 once for its partition; each check is told of once more, with the table of customers; at the end the step fails if
-anything failed, naming the customers, which marks just those in a backfill. Checks are recorded either way as what
-Dagster makes of a check's result: an output of each, which nothing reads, would be an event more.
+anything failed, naming the customers, which marks just those in a backfill. Checks are yielded as the events that
+Dagster makes of a check's result, since it would read for each of them which materialization it is about.
 """
 
 import time
@@ -23,7 +23,9 @@ from capflow_assets.graph.gathered_events import together
 from capflow_assets.graph.outcomes import Outcome, Work, trace
 from capflow_assets.graph.provenance import Provenance, data_version
 
-Events = Iterator[dg.MaterializeResult | dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation]
+Events = Iterator[
+    dg.MaterializeResult | dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation | dg.Output[None]
+]
 # Metadata of an observation: when an asset is worth to be made again.
 AGAIN_AT = "again_at"
 
@@ -70,11 +72,15 @@ def _events(
         yield dg.AssetObservation(outcome.key, partition=customer, metadata=metadata)
     # Read once for all checks of an asset.
     targets: dict[dg.AssetKey, Target | None] = {}
+    specs = {} if provenance else context.assets_def.check_specs_by_output_name
+    outputs = {spec.key: name for name, spec in specs.items()}
     for check, finding in findings.items():
         asset = check.asset_key
         if asset not in targets:
             targets[asset] = target(context.instance, asset, customer)
         yield evaluation(context.instance, customer, asset, finding, targets[asset])
+        if check in outputs:
+            yield dg.Output(None, outputs[check])
     if provenance and not outcome.failure and (newest := targets.get(outcome.key)):
         provenance.remember(outcome, customer, newest)
 

@@ -26,7 +26,8 @@ from dagster._utils.interrupts import capture_interrupts, check_captured_interru
 from sqlalchemy import Connection, bindparam, select
 
 EVALUATION = DagsterEventType.ASSET_CHECK_EVALUATION
-GATHERED = frozenset({DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION, EVALUATION})
+OF_ASSETS = frozenset({DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION, EVALUATION})
+GATHERED = OF_ASSETS | {DagsterEventType.STEP_OUTPUT}
 
 
 @contextmanager
@@ -64,7 +65,7 @@ class GatheringEventLog(SqlEventLogStorage):
 
     def store_event(self, event: EventLogEntry) -> None:
         """Keep an event, or gather it; other kinds than an asset's are kept as they come."""
-        if self._gathered.events is not None and event.run_id and _kind(event) in GATHERED:
+        if self._gathered.events is not None and event.run_id and kind_of(event) in GATHERED:
             self._gathered.events.append(event)
         else:
             self._store_one(event)
@@ -93,13 +94,13 @@ class GatheringEventLog(SqlEventLogStorage):
     def _write_beside(self, connection: Connection, events: Sequence[EventLogEntry], numbers: Sequence[int]) -> None:
         """What Dagster keeps of events beside them: tags, each asset's newest event, verdicts. In one transaction."""
         numbered = list(zip(events, numbers, strict=True))
-        of_assets = [(event, number) for event, number in numbered if _kind(event) in ASSET_EVENTS]
+        of_assets = [(event, number) for event, number in numbered if kind_of(event) in ASSET_EVENTS]
         if of_assets:
             self._store_asset_event_tags(connection, *zip(*of_assets, strict=True))
-            newest = {(event.dagster_event.asset_key, _kind(event)): (event, number) for event, number in of_assets}  # type: ignore[union-attr]
+            newest = {(event.dagster_event.asset_key, kind_of(event)): (event, number) for event, number in of_assets}  # type: ignore[union-attr]
             for event, number in newest.values():
                 self._store_asset_event(connection, event, number)
-        checked = [(event, number) for event, number in numbered if _kind(event) == EVALUATION]
+        checked = [(event, number) for event, number in numbered if kind_of(event) == EVALUATION]
         if checked:
             self._write_verdicts(connection, checked)
 
@@ -156,7 +157,8 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _kind(event: EventLogEntry) -> DagsterEventType | None:
+def kind_of(event: EventLogEntry) -> DagsterEventType | None:
+    """What an event of Dagster's own tells of; None of a line that was logged."""
     return event.dagster_event_type if event.is_dagster_event else None
 
 

@@ -37,7 +37,7 @@ from sqlalchemy.exc import DatabaseError
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
-from capflow_assets.graph.gathered_events import GatheringEventLog
+from capflow_assets.graph.gathered_events import OF_ASSETS, GatheringEventLog, kind_of
 from capflow_assets.home.databases import EVENTS, RUNS, SCHEDULES
 
 # Of each run Dagster keeps a file; a page that looks at hundreds of runs does not keep them all open.
@@ -158,18 +158,19 @@ class EventLog(GatheringEventLog, SqliteEventLogStorage):
         return self._write(events)
 
     def _write(self, events: Sequence[EventLogEntry]) -> None:
-        """Events of assets and checks, each in the file of its run; then in that of all, with what stands beside."""
+        """Events in the file of their run; those of assets and checks in that of all too, with what stands beside."""
         for run in dict.fromkeys(event.run_id for event in events):
             with self.run_connection(run) as connection:
                 for event in events:
                     if event.run_id == run:
                         connection.execute(self.prepare_insert_event(event))
+        indexed = [event for event in events if kind_of(event) in OF_ASSETS]
         with self.index_transaction() as connection:
             numbers = [
                 connection.execute(self.prepare_insert_event(event)).inserted_primary_key[0]  # type: ignore[index]
-                for event in events
+                for event in indexed
             ]
-            self._write_beside(connection, events, numbers)
+            self._write_beside(connection, indexed, numbers)
 
     def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
         """Call back at each new event of a run, which is how Dagster's page follows it."""

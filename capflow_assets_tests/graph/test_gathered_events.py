@@ -17,6 +17,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.definitions.partitions.subset import DefaultPartitionsSubset
 from dagster._core.events import AssetObservationData, DagsterEvent, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
 
 from capflow_assets.graph.gathered_events import together
 from capflow_assets.graph.sqlite_storage import EventLog
@@ -67,6 +68,7 @@ def of_two_customers() -> list[EventLogEntry]:
     contents = [
         (KIND.ASSET_MATERIALIZATION, materialized(BILLS, "a", 1)),
         (KIND.ASSET_CHECK_EVALUATION, evaluated("schema", "a", passed=True)),
+        (KIND.STEP_OUTPUT, StepOutputData(StepOutputHandle("step", "bills_schema"))),
         (KIND.ASSET_CHECK_EVALUATION, evaluated("fresh", "a", passed=False)),
         (KIND.ASSET_MATERIALIZATION, materialized(BILLS, "b", 2)),
         (KIND.ASSET_CHECK_EVALUATION, evaluated("schema", "b", passed=False)),
@@ -149,7 +151,7 @@ def test_what_was_gathered_when_work_breaks_off_is_kept(tmp_path: Path) -> None:
         instance.add_run(dg.DagsterRun("job", RUN))
         with pytest.raises(RuntimeError, match="midway"):
             gather(instance, RuntimeError("midway"))
-        assert len(instance.all_logs(RUN)) == 7
+        assert len(instance.all_logs(RUN)) == 8
 
 
 def test_another_thread_gathers_nothing(tmp_path: Path) -> None:
@@ -180,4 +182,4 @@ def test_an_interrupt_while_they_are_written_comes_once_they_are(
                 gather(instance)
         finally:
             signal.signal(signal.SIGINT, before)
-        assert len(instance.all_logs(RUN)) == 7
+        assert len(instance.all_logs(RUN)) == 8
