@@ -22,10 +22,27 @@ from typing import Any
 import pytest
 
 from capflow_assets_doubles.engines import free_port
+from capflow_assets_doubles.homes import Said
 from capflow_assets_doubles.page_server import environment
 from capflow_assets_tests.platform.policy_gate import Gate
 
 REGION = "us-east-1"
+# To import everything takes longer than most of what a test asks for.
+SEVERAL = """
+import contextlib, io, json, sys
+from capflow_assets.cli.commands import main
+said = []
+for arguments in json.loads(sys.argv[1]):
+    out, err, code = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    out.seek(0)
+    said.append([code, out.read(), err.getvalue()])
+print(json.dumps(said))
+"""
 
 
 @dataclass(frozen=True)
@@ -156,6 +173,17 @@ def capflow(home: Path, *arguments: str, **variables: str) -> subprocess.Complet
     return subprocess.run(
         command, env=environment(**variables), capture_output=True, text=True, check=False, timeout=300
     )
+
+
+def several(home: Path, *commands: str, **variables: str) -> list[Said]:
+    """What commands of `capflow` say on a home, one after another in one process of their own."""
+    arguments = json.dumps([[*command.split(), "--home", str(home)] for command in commands])
+    process = [sys.executable, "-c", SEVERAL, arguments]
+    done = subprocess.run(
+        process, env=environment(**variables), capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    return [Said(*said) for said in json.loads(done.stdout)]
 
 
 def _healthy(url: str) -> bool:

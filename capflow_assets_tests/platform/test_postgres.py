@@ -11,7 +11,7 @@ import pytest
 from capflow_assets.simulation.brand import tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
-from capflow_assets_tests.platform.services import capflow, postgres, with_driver
+from capflow_assets_tests.platform.services import capflow, postgres, several, with_driver
 
 SELECT = "raw/bills,clean/bills,features/rfm,*/lifetime_value"
 
@@ -33,9 +33,8 @@ def grown(databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     }
     brand = tiny("shop", seed=3, users=200, campaigns=0, affinities=0, sends=("bills",))
     toml = write(simulate(brand), folder / "files", settings={"models": {"lifetime_value": {"moments": 2}}})
-    for arguments in (("onboard", str(toml)), ("run", "shop", "--select", SELECT)):
-        done = capflow(folder / "home", *arguments, **variables)
-        assert done.returncode == 0, done.stderr + done.stdout
+    for said in several(folder / "home", f"onboard {toml}", f"run shop --select {SELECT}", **variables):
+        assert said.code == 0, said
     return folder / "home", variables
 
 
