@@ -177,7 +177,7 @@ def _many(
             typer.echo(change.words(action))
         if len(changes) > MOST_LISTED:
             typer.echo(f"and {len(changes) - MOST_LISTED:,} more")
-        typer.echo(summary(changes))
+        typer.echo(summary(changes, is_planned=True))
         pairs = [(change.customer, change.model) for change in changes if change.is_made]
         if dry_run or not pairs:
             return

@@ -50,11 +50,11 @@ def _job(action: Action, deploy: Callable[[], Deployment]) -> dg.JobDefinition:
             pairs = [(change.customer, change.model) for change in changes if change.is_made]
             changes = carry_out(deployment, context.instance, pairs, action, config.reason, context.run)
         rows = [dg.TableRecord({"change": change.words(action)}) for change in changes]
-        context.log.info("%s: %s", "would change" if config.dry_run else "done", summary(changes))
+        context.log.info("%s: %s", "dry run" if config.dry_run else "done", summary(changes, is_planned=config.dry_run))
         context.add_output_metadata(
             {
                 "dry_run": config.dry_run,
-                "summary": summary(changes),
+                "summary": summary(changes, is_planned=config.dry_run),
                 "changes": dg.MetadataValue.table(rows) if rows else "none",
             }
         )

@@ -123,8 +123,8 @@ def _record(
     observe(instance, own, changed, action, reason, by)
 
 
-def summary(changes: Sequence[Change]) -> str:
-    """How many are changed and how many are not, by model.
+def summary(changes: Sequence[Change], *, is_planned: bool = False) -> str:
+    """How many are changed and how many are not, by model; of what is planned, how many would be.
 
     >>> summary([Change("a", "churn", 2, 1), Change("b", "churn", 2, 1), Change("b", "ltv", 2, 2, "it is frozen")])
     '2 models of 2 customers changed (churn 2); 1 left as they are'
@@ -132,7 +132,8 @@ def summary(changes: Sequence[Change]) -> str:
     changed = [change for change in changes if change.is_made]
     by_model = ", ".join(f"{model} {count:,}" for model, count in sorted(Counter(c.model for c in changed).items()))
     customers, left = len({change.customer for change in changed}), len(changes) - len(changed)
-    words = f"{_counted(len(changed), 'model')} of {_counted(customers, 'customer')} changed"
+    verb = "would change" if is_planned else "changed"
+    words = f"{_counted(len(changed), 'model')} of {_counted(customers, 'customer')} {verb}"
     return words + (f" ({by_model})" if by_model else "") + (f"; {left:,} left as they are" if left else "")
 
 

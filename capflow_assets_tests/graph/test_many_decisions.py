@@ -38,7 +38,7 @@ def test_all_are_listed_then_rolled_back_and_frozen(acme_copy: TestHome) -> None
     before = champions(acme_copy, MODEL, OTHER)
     listed = acme_copy.ok("rollback", "--all", *models, "--dry-run")
     assert f"acme.{MODEL}: version {before[0]} -> " in listed
-    assert "2 models of 1 customer changed" in listed
+    assert "2 models of 1 customer would change" in listed
     assert champions(acme_copy, MODEL, OTHER) == before
 
     asked = acme_copy.capflow("rollback", "--all", *models)
@@ -58,7 +58,7 @@ def test_all_are_listed_then_rolled_back_and_frozen(acme_copy: TestHome) -> None
 
     acme_copy.ok("thaw", "acme", "--yes")
     assert not registry(acme_copy).frozen("acme", MODEL)
-    assert "0 models of 0 customers changed" in acme_copy.ok("thaw", "--all", "--dry-run")
+    assert "0 models of 0 customers would change" in acme_copy.ok("thaw", "--all", "--dry-run")
 
 
 def test_a_vertical_is_one_that_a_customer_has(acme_copy: TestHome) -> None:
@@ -98,7 +98,7 @@ def test_operators_decide_by_a_job(acme_copy: TestHome, monkeypatch: pytest.Monk
             (output,) = [event for event in result.all_events if event.is_successful_output]
             return str(output.step_output_data.metadata["summary"].value)
 
-    assert run(all=True) == "1 model of 1 customer changed (rfm_segments 1)"
+    assert run(all=True) == "1 model of 1 customer would change (rfm_segments 1)"
     assert not registry(acme_copy).frozen("acme", MODEL), "a dry run unless somebody says otherwise"
     assert run(customers=["acme"], dry_run=False) == "1 model of 1 customer changed (rfm_segments 1)"
     assert registry(acme_copy).frozen("acme", MODEL)
