@@ -31,16 +31,15 @@ BROKEN = "broken"
 DROPPED, BAD = "dropped", "bad"
 SENDS = ("bills", "users")
 CUSTOMERS = (GOOD[0], BROKEN, GOOD[1])
-# Two that bills make ready, one of the stores, a rule, and one that these customers cannot have: a run of the daemon
+# One that bills make ready, one of the stores, a rule, and one that these customers cannot have: a run of the daemon
 # takes seconds of imports, and more models are more of the same.
-MODELS = ("campaign_uplift", "lifetime_value", "purchase_propensity", "rfm_segments", "visit_forecast")
+MODELS = ("campaign_uplift", "lifetime_value", "rfm_segments", "visit_forecast")
 OTHERS = {f"{part}/{name}" for part in PARTS for name in set(STAGES.models) - set(MODELS)}
 ASSETS = tuple(key for key in asset_edges(STAGES) if key not in OTHERS)
 SETTINGS = {
     **FEW_FEATURES,
     "only_models": list(MODELS),
     "models": {
-        "purchase_propensity": {"rounds": 20, "moments": 3, "min_child_weight": 2.0, "max_depth": 2},
         "lifetime_value": {"moments": 2},
         "rfm_segments": {"horizon_days": 90},
     },

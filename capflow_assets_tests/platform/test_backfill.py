@@ -21,7 +21,7 @@ from capflow_assets_tests.platform.conftest import (
 # What the broken customer cannot have: all that is made of its bills, but for what it has not in any case.
 LOST = downstream("raw/bills") - STAGES.absent(SENDS).keys() - OTHERS
 # Bills and users alone make these ready; the others say what they lack.
-OF_BILLS = ("lifetime_value", "purchase_propensity", "rfm_segments", "visit_forecast")
+OF_BILLS = ("lifetime_value", "rfm_segments", "visit_forecast")
 
 
 def counts(backfill):

@@ -30,6 +30,7 @@ from capflow_assets_tests.platform.services import (
     mlflow_server,
     postgres,
     postgres_programs,
+    several,
     with_driver,
 )
 
@@ -37,23 +38,8 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 TABLES = "raw/bills,clean/bills,features/rfm"
 BEFORE, AFTER = "grown-before", "grown-after"
 JSON = "{} --format json"
+SHOW = "show predictions/rfm_segments --customer shop"
 LOOK = JSON.format("explain shop rfm_segments")
-SEVERAL = """
-import contextlib, io, json, sys
-from capflow_assets.cli.commands import main
-said = []
-for arguments in json.loads(sys.argv[1]):
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    with contextlib.redirect_stdout(out):
-        try:
-            main(arguments)
-        except SystemExit as stop:
-            if stop.code:
-                sys.exit(stop.code)
-    out.seek(0)
-    said.append(out.read())
-print(json.dumps(said))
-"""
 
 
 @dataclass
@@ -64,20 +50,17 @@ class Deployment:
     lake: str
     databases: dict[str, str]
     variables: dict[str, str]
+    champion: int = 0
 
     def ok(self, *commands: str) -> list[str]:
         """What commands printed that must succeed, one after another in one process of their own."""
-        written = json.dumps([[*command.split(), "--home", str(self.home)] for command in commands])
-        process = [sys.executable, "-c", SEVERAL, written]
-        done = subprocess.run(
-            process, env=environment(**self.variables), capture_output=True, text=True, check=False, timeout=300
-        )
-        assert done.returncode == 0, done.stderr + done.stdout
-        return list(json.loads(done.stdout))
+        done = several(self.home, *commands, **self.variables)
+        assert [said.code for said in done] == [0] * len(commands), done
+        return [said.out for said in done]
 
     def says(self) -> dict[str, Any]:
         """What a person sees of the customer."""
-        looks = ("status", "show predictions/rfm_segments --customer shop", "explain shop rfm_segments")
+        looks = ("status", SHOW, "explain shop rfm_segments")
         return {look: json.loads(said) for look, said in zip(looks, self.ok(*map(JSON.format, looks)), strict=True)}
 
     def champions(self, *commands: str) -> list[int]:
@@ -127,20 +110,21 @@ def grown(cloud: Aws, services: ExitStack, tmp_path_factory: pytest.TempPathFact
     place = deployment(services, cloud, BEFORE, folder)
     toml = write(simulate(tiny("shop", seed=3, users=200, sends=("bills",))), folder / "files")
     run = "run shop --select"
-    place.ok(f"onboard {toml}", f"{run} {TABLES},*/rfm_segments", f"{run} models/rfm_segments")
+    said = place.ok(f"onboard {toml}", f"{run} {TABLES},*/rfm_segments", f"{run} models/rfm_segments", LOOK)
+    place.champion = json.loads(said[-1])["version"]
     return place
 
 
 def test_a_champion_is_named_and_taken_back_through_the_server(grown: Deployment) -> None:
-    first = grown.champions()[0]
+    first = grown.champion
     other = {1: 2, 2: 1}[first]
     commands = (f"promote shop rfm_segments --version {other}", "rollback shop rfm_segments")
     assert grown.champions(*commands) == [first, other, first]
 
 
 def test_the_champion_is_loaded_from_the_bucket_to_score(grown: Deployment) -> None:
-    grown.ok("run shop --select predictions/rfm_segments,health/rfm_segments")
-    assert len(grown.says()["show predictions/rfm_segments --customer shop"]) > 100
+    _, shown = grown.ok("run shop --select predictions/rfm_segments,health/rfm_segments", JSON.format(SHOW))
+    assert len(json.loads(shown)) > 100
 
 
 def test_artifacts_lie_below_the_customer_and_none_went_through_the_server(cloud: Aws, grown: Deployment) -> None:
