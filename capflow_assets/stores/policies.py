@@ -39,7 +39,8 @@ def customer_policy(
     It lists and reads below ``{lake}/{customer}/`` (and writes and deletes there, unless ``access`` is ``"read"``),
     uses the key by way of S3 alone, and may not ask for another encryption or come without TLS. Versions of objects
     cannot be deleted with it, so what a versioned bucket keeps outlives a mistake. What its steps print may be sent to
-    ``compute_logs`` (the place of ``CAPFLOW_COMPUTE_LOGS``) and not be read there, since everybody's is.
+    ``compute_logs`` (the place of ``CAPFLOW_COMPUTE_LOGS``) and not be read there, since everybody's is; so an S3 that
+    keeps a record notes a refused HEAD of its log for each minute of a step, which Dagster takes for "not whole yet".
 
     >>> policy = customer_policy("s3://lake/brands", "shop", access="read")
     >>> [statement["Sid"] for statement in policy["Statement"]]
