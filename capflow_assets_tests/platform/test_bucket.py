@@ -81,7 +81,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
             for arguments in (("onboard", str(toml)), ("run", name, "--select", select)):
                 done = capflow(two.home, *arguments, **of[name])
                 assert done.returncode == 0, done.stderr + done.stdout
-        # Each minute of a step Dagster asks whether its log is whole; it takes a refusal for no, and sends what is there.
+        # Each minute of a step Dagster asks whether its log is whole, and takes a refusal for no.
         refused = [one for one in cloud.gate.refused if one[1] != "s3:GetObject" or f"{BUCKET}/logs/" not in one[2]]
         assert refused == [], "an identity needs nothing but its own prefix"
         yield two
