@@ -18,8 +18,6 @@ from capflow_assets.customers.customer import Customer
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.life.menus import ALL, offering
-from capflow_assets.serving.converted import CONVERTED
-from capflow_assets.serving.converting import convert_champions
 from capflow_assets.serving.histories import HISTORIES, follows_visits, publish_histories
 from capflow_assets.serving.refreshing import FAILED
 from capflow_assets.serving.tokens import is_served
@@ -59,6 +57,9 @@ def publish_night(deployment: Deployment, customer: str, model: str) -> str:
 
 def publish(deployment: Deployment, customer: str) -> dict[str, str]:
     """Publish all that is newer in the lake than in the store; by table what was done or went wrong."""
+    from capflow_assets.serving.converted import CONVERTED
+    from capflow_assets.serving.converting import convert_champions
+
     declared, store = deployment.customer(customer), answers_of(deployment.home, customer)
     done: dict[str, str] = {}
     with store.writing():
