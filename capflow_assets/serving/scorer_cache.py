@@ -20,6 +20,8 @@ from capflow_assets.serving.memory import give_memory_back, rss_bytes
 
 LOADS_AT_ONCE = 2
 RETRY_SECONDS = 15.0
+# Growth of a process by less than this says nothing of its sessions.
+LEAST_GROWTH_BYTES = 32 << 20
 # To give memory back takes tenths of a second.
 TRIM_SECONDS = 5.0
 DEFAULT_BOUND_BYTES = 1 << 30
@@ -150,7 +152,8 @@ class ScorerCache:
         self.resident_bytes += size
         self._first_rss = self._first_rss or rss_bytes()
         now = time.monotonic()
-        if now - self._trimmed_at > TRIM_SECONDS and rss_bytes() - self._first_rss > 2 * self.bound_bytes:
+        most = self._first_rss + max(2 * self.bound_bytes, LEAST_GROWTH_BYTES)
+        if now - self._trimmed_at > TRIM_SECONDS and rss_bytes() > most:
             self._trimmed_at = now
             for other in list(self._kept)[: len(self._kept) // 2]:
                 self._drop(other)
