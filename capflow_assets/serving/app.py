@@ -26,6 +26,7 @@ from capflow_assets.serving.examples import example_body, request_body
 from capflow_assets.serving.ladder import rungs_of
 from capflow_assets.serving.memory import keep_few_arenas, keep_for_good
 from capflow_assets.serving.metrics import Metrics
+from capflow_assets.serving.openapi_page import add_openapi_page
 from capflow_assets.serving.problems import ProblemError, not_there
 from capflow_assets.serving.refreshing import Publish, Refresher
 from capflow_assets.serving.requests import AnswerRequest, Query, answer_request, parsed
@@ -246,11 +247,12 @@ def create_app(
         title="CapFlow answers",
         version=version("capflow-assets"),
         lifespan=lifespan,
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.server = server
     _add_routes(app, server)
+    add_openapi_page(app)
     if shown is not None:
         shown.mount(app)
     _add_problems(app)

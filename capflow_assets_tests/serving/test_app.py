@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -239,7 +240,15 @@ def test_health_metrics_and_the_page(served):
     metrics = served.client.get("/metrics").text
     assert 'capflow_answers_total{served_by="precomputed"}' in metrics or 'served_by="' in metrics
     assert "acme" not in metrics
-    assert served.client.get("/docs").status_code == 200
+
+
+def test_the_openapi_page_needs_no_other_server(served):
+    page = served.client.get("/docs").text
+    addresses = re.findall(r"""(?:src|href|url)["']?\s*[=:]\s*["']([^"']+)""", page)
+    assert {address.rpartition(".")[2] for address in addresses} == {"js", "css", "png", "json"}
+    for address in addresses:
+        assert served.client.get(address).status_code == 200, address
+    assert served.client.get("/docs-scripts/none.js").status_code == 404
 
 
 def test_no_log_line_names_a_user(served, night, caplog):
