@@ -98,6 +98,7 @@ def show(
 @app.command()
 def status(
     context: typer.Context,
+    customers: Annotated[list[str] | None, typer.Argument(help=r"Customers' names. \[default: all]")] = None,
     customer: Annotated[str | None, typer.Option("--customer", "-c", help="Only this customer.")] = None,
     details: Annotated[bool, typer.Option("--details", "-d", help="Champion, metric and drift of each too.")] = False,
     night: Annotated[bool, typer.Option("--night", help="How the last night of each customer went, or goes.")] = False,
@@ -105,22 +106,22 @@ def status(
     home: HomeOption = None,
 ) -> None:
     """Customers × models: ready, at risk or not and why; with --details champion, metric against baseline, drift."""
-    names(context, home, [customer] if customer else [])
+    chosen = [*dict.fromkeys([*(customers or []), *([customer] if customer else [])])]
+    names(context, home, chosen)
     if night:
         from capflow_assets.cli.plan_commands import print_nights
 
         with looked_at(context, home) as (deployment, instance):
-            print_nights(deployment, instance, [customer] if customer else deployment.customers(), format.value)
+            print_nights(deployment, instance, chosen or deployment.customers(), format.value)
         return
     from capflow_assets.cli.readiness_matrix import print_matrix
     from capflow_assets.cli.terminal import print_rows
     from capflow_assets.graph.status import COLUMNS, OVERVIEW, status_rows
 
     with looked_at(context, home) as (deployment, instance):
-        if customer is not None:
-            deployment.require(customer)
-        shown_customers = [customer] if customer else deployment.customers()
-        rows = list(status_rows(deployment, instance, shown_customers))
+        for name in chosen:
+            deployment.require(name)
+        rows = list(status_rows(deployment, instance, chosen or deployment.customers()))
     if format is TextFormat.table:
         print_matrix(rows)
     if details or format is not TextFormat.table:
