@@ -48,7 +48,7 @@ def roc_auc(label: str, prediction: str = "score") -> Metric:
 
         return of_counts
 
-    words = f"Chance that a user with {label} is scored above one without."
+    words = f"Chance that a subject with the outcome {label} is scored above one without."
     return Metric("roc_auc", compute, True, words, counted=counted)
 
 

@@ -29,7 +29,7 @@ FIRST_RELEASE: dict[str, Any] = {
     "parameters": {"trees": 200, "calibrator": {"kind": "isotonic", "rows": 400}},
     "metric": {
         "name": "roc_auc",
-        "description": "Chance that a user with bought is scored above one without.",
+        "description": "Chance that a subject with the outcome bought is scored above one without.",
         "higher_is_better": True,
         "value": 0.83,
         "low": 0.81,
