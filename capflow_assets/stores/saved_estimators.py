@@ -63,7 +63,7 @@ LOADERS = frozenset(
 def types_of(model: Model[Any]) -> frozenset[str]:
     """The names of all types that a saved estimator of this model may hold."""
     makers: list[Any] = [class_of(candidate.make) for candidate in model.candidates]
-    declared = {name for maker in makers for name in getattr(maker, "saved_types", ())}
+    declared = {current_name(name) for maker in makers for name in getattr(maker, "saved_types", ())}
     return (
         PLAIN | {ENSEMBLE} | {f"{kind.__module__}.{kind.__qualname__}" for kind in (*makers, model.params)} | declared
     )

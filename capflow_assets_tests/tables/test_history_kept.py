@@ -63,7 +63,7 @@ def test_a_model_with_wrong_parameters_fails_and_its_champion_scores(own):
 class Broken:
     """An estimator whose fit does what bugs do; what was saved before it had them loads."""
 
-    saved_types = ("capflow_assets.models.rfm_segments.RfmSegments",)
+    saved_types = ("capflow_assets.models.rfm_segments.RfmSegments",)  # as it was called then
 
     def __init__(self, params: Any) -> None:
         self.params = params
