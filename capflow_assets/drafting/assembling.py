@@ -12,6 +12,7 @@ from capflow_assets.drafting import (
     deletions,
     doubts,
     lines,
+    marketing,
     minor_units,
     money,
     statuses,
@@ -34,7 +35,7 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
 
     What nothing tells is a question of the draft; no value is made up in silence.
     """
-    known = roles(samples)
+    known = roles(samples, marketing.LIKENESS)
     questions: list[str] = []
     head_where = _heads_of_lines(known)
     of_lines = lines.line_items(known, questions)
@@ -51,6 +52,7 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
         users.users(known, questions),
         tables.items(known, of_lines.table if of_lines else None),
         tables.stores(known),
+        *marketing.marketing_tables(known, questions),
     ]
     drafts = [table for table in (of_bills, of_lines.table if of_lines else None, *others) if table is not None]
     _share_hashing(drafts)
@@ -58,7 +60,7 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
     currency = money.currency(known.every)
     of_items = known.items or known.lines
     owners = {"bills": known.bills, "line_items": known.lines, "users": known.users, "items": of_items,
-              "stores": known.stores}  # fmt: skip
+              "stores": known.stores, **known.marketing}  # fmt: skip
     for table in drafts:
         owner = owners[table.name]
         if owner is not None:
@@ -80,6 +82,8 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
     head |= {key: Guess(answers[key]) for key in ANSWERS if answers.get(key)}
     questions += doubts.of(known)
     notes = _left_out(known)
+    if of_bills is None and of_lines is None and drafts:
+        notes.append(marketing.WITHOUT_BILLS)
     return Draft(head, drafts, notes, list(dict.fromkeys(questions)), not_a_user)
 
 

@@ -16,8 +16,9 @@ from capflow_assets.landing.personal_names import plain_name
 
 NEEDED = (
     "lines with a bill's number (or a user and a time), an item, and pieces or an amount; or bills with a user, a time "
-    "and an amount"
+    "and an amount; or messages with a user and a campaign, coupons that were used, or reviews"
 )
+ENOUGH = frozenset({"bills", "line_items", "messages", "redemptions", "reviews"})
 SHOWN_TABLES, SHOWN_COLUMNS = 6, 12
 
 
@@ -47,7 +48,8 @@ def draft(
     vertical, currency and time zone, where a person says them. Without ``knows_programs`` every column is guessed at.
 
     Raises:
-        SourceError: nothing in the files is a table of bills or lines; says what was seen and what is needed.
+        SourceError: nothing in the files is a table of bills, lines, messages, used coupons or reviews; says what was
+            seen and what is needed.
     """
     seen = look(places, start, user, password_variable)
     name = answers.get("name") or _name(places)
@@ -57,7 +59,7 @@ def draft(
         text, questions = programs.drafted(program, placed, {"name": name, **answers}, of_what)
         return Drafted(text, questions, seen.refused, programs.tables_of(program), program)
     proposal = assembled(seen.samples, dict(answers), name)
-    if not {"bills", "line_items"} & {table.name for table in proposal.tables}:
+    if not ENOUGH & {table.name for table in proposal.tables}:
         raise _nothing(seen, places)
     return Drafted(
         text_of(proposal, of_what), proposal.questions, seen.refused, tuple(table.name for table in proposal.tables)

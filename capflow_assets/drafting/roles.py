@@ -1,8 +1,10 @@
-"""Which canonical table each sample is: lines, bills, users, items, stores; and which is left out, and why. Pure."""
+"""Which canonical table each sample is: lines, bills, users, items, stores, or one of marketing; and which is left out,
+and why. Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from capflow_assets.drafting import words as w
@@ -14,24 +16,34 @@ LEAST_KEYS = 0.95
 
 @dataclass
 class Roles:
-    """Samples by the canonical table that they are; ``others`` are none, each with why."""
+    """Samples by the canonical table that they are; ``others`` are none, each with why.
+
+    ``marketing`` are those of messages and the like, by the name of the table.
+    """
 
     lines: Meanings | None = None
     bills: Meanings | None = None
     users: Meanings | None = None
     items: Meanings | None = None
     stores: Meanings | None = None
+    marketing: dict[str, Meanings] = field(default_factory=dict)
     others: list[tuple[Meanings, str]] = field(default_factory=list)
     every: list[Meanings] = field(default_factory=list)
 
 
-def roles(samples: Sequence[Sample]) -> Roles:
-    """What each sample is; of several that may be one table, the likeliest."""
+def roles(samples: Sequence[Sample], marketing: Mapping[str, Callable[[Meanings], float]]) -> Roles:
+    """What each sample is; of several that may be one table, the likeliest.
+
+    ``marketing`` says how likely a sample is each of those tables, above 0 where it is nothing else: what looks like
+    messages is never taken for bills.
+    """
     every = [Meanings(sample) for sample in samples if sample.rows]
     chosen = Roles(every=every, others=[(Meanings(sample), "it has no row") for sample in samples if not sample.rows])
+    for name, likeness in marketing.items():
+        _choose_marketing(chosen, name, likeness)
     for role, score in (("lines", _of_lines), ("bills", _of_bills), ("users", _of_users), ("items", _of_items),
                         ("stores", _of_stores)):  # fmt: skip
-        left = [one for one in every if one not in _taken(chosen)]
+        left = _left(chosen)
         scores = {id(one): score(one) for one in left}
         best = max(left, key=lambda one: scores[id(one)], default=None)
         if best is not None and scores[id(best)] > 0:
@@ -41,13 +53,29 @@ def roles(samples: Sequence[Sample]) -> Roles:
             for one in same:
                 words = f"it may be {role} as well as {best.sample.name}: two brands, or two tables of one?"
                 best.sample.questions.append(f"{one.sample.name}: {words}")
-    taken = _taken(chosen)
-    chosen.others += [(one, "nothing in it is needed, or it is not known") for one in every if one not in taken]
+    chosen.others += [(one, "nothing in it is needed, or it is not known") for one in _left(chosen)]
     return chosen
 
 
-def _taken(chosen: Roles) -> list[Meanings]:
-    return [one for one in (chosen.lines, chosen.bills, chosen.users, chosen.items, chosen.stores) if one is not None]
+def _choose_marketing(chosen: Roles, name: str, likeness: Callable[[Meanings], float]) -> None:
+    scores = [(one, score) for one in _left(chosen) if (score := likeness(one)) > 0]
+    if not scores:
+        return
+    best, _ = max(scores, key=lambda pair: (pair[1], pair[0].sample.rows_total))
+    chosen.marketing[name] = best
+    for one, _ in scores:
+        if one is not best:
+            chosen.others.append((one, f"it may be {name} as well as {best.sample.name}, and one source is drafted"))
+            best.sample.questions.append(
+                f"{one.sample.name}: it may be {name} as well as {best.sample.name}: unite them?"
+            )
+
+
+def _left(chosen: Roles) -> list[Meanings]:
+    """The samples of which nothing is known yet."""
+    taken = [chosen.lines, chosen.bills, chosen.users, chosen.items, chosen.stores, *chosen.marketing.values()]
+    known = {id(one) for one in [*taken, *(one for one, _ in chosen.others)]}
+    return [one for one in chosen.every if id(one) not in known]
 
 
 def _of_lines(meanings: Meanings) -> float:

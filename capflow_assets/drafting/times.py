@@ -53,6 +53,18 @@ def moment(meanings: Meanings, concept: str = "billed_at") -> Moment | None:
     return Moment(value, options, questions)
 
 
+def column_moment(sample: Sample, name: str) -> Moment:
+    """A column that is known to be a time, with the options that read it."""
+    column = sample.columns[name]
+    if mixed := column.mixed_formats:
+        options, question = _mixed(name, mixed)
+        return Moment(Guess(quoted(name)), options, [question])
+    form, why, questions = _format(sample, column)
+    has_clock = form in time_formats.COUNTS or any(part in form for part in ("H", "h"))
+    key = "timestamp_format" if has_clock else "date_format"
+    return Moment(Guess(quoted(name)), {key: Guess(form, why, bool(questions))} if form else {}, questions)
+
+
 def _format(sample: Sample, column: Column) -> tuple[str, str, list[str]]:
     """The format of a column's text, why it is that, and what is to be asked."""
     if column.kind == "number":
