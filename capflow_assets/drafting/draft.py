@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from capflow_assets.drafting import programs
 from capflow_assets.drafting.assembling import assembled
 from capflow_assets.drafting.containers import Seen, look
+from capflow_assets.drafting.marketing import is_of_marketing
 from capflow_assets.drafting.samples import Sample
 from capflow_assets.drafting.toml_draft import text_of
 from capflow_assets.errors import SourceError, listed
@@ -56,7 +57,9 @@ def draft(
     of_what = " ".join(listed((PurePosixPath(place).name or place for place in places), most=3).split())
     program, placed = programs.recognized(seen.samples) if knows_programs else ("", {})
     if program:
-        text, questions = programs.drafted(program, placed, {"name": name, **answers}, of_what)
+        known = {id(sample) for sample in placed.values()}
+        beside = [one.name for one in seen.samples if id(one) not in known and is_of_marketing(one)]
+        text, questions = programs.drafted(program, placed, {"name": name, **answers}, of_what, beside)
         return Drafted(text, questions, seen.refused, programs.tables_of(program), program)
     proposal = assembled(seen.samples, dict(answers), name)
     if not ENOUGH & {table.name for table in proposal.tables}:

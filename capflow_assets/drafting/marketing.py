@@ -8,6 +8,7 @@ from capflow_assets.drafting import campaigns, messages, redemptions, reviews
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import TableDraft
 from capflow_assets.drafting.roles import Roles
+from capflow_assets.drafting.samples import Sample
 from capflow_assets.drafting.tables import user_id
 
 # By table, how likely a sample is it; in the order in which they choose.
@@ -18,6 +19,12 @@ LIKENESS: Mapping[str, Callable[[Meanings], float]] = {
     "campaigns": campaigns.likeness,
 }
 WITHOUT_BILLS = "no bills are mapped: features of users, and the models that read them, need bills or their lines"
+
+
+def is_of_marketing(sample: Sample) -> bool:
+    """Whether a sample looks like one of the tables of marketing."""
+    meanings = Meanings(sample)
+    return bool(sample.rows) and any(likeness(meanings) > 0 for likeness in LIKENESS.values())
 
 
 def marketing_tables(known: Roles, questions: list[str]) -> list[TableDraft]:

@@ -52,9 +52,7 @@ def likeness(meanings: Meanings) -> int:
     return points if points >= ENOUGH else 0
 
 
-def messages(
-    meanings: Meanings | None, questions: list[str], *, by_email: bool = False
-) -> tuple[TableDraft | None, str]:
+def messages(meanings: Meanings, questions: list[str], *, by_email: bool = False) -> tuple[TableDraft | None, str]:
     """The table of messages, or why there is none; ``by_email`` where bills know users by their address."""
     sample = meanings.sample
     campaign, (user, hashed) = column_named(sample, CAMPAIGNS), user_of(meanings, by_email=by_email)

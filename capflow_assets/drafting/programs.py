@@ -101,9 +101,12 @@ def recognized(samples: Sequence[Sample]) -> tuple[str, dict[str, Sample]]:
 
 
 def drafted(
-    program: str, placed: Mapping[str, Sample], answers: Mapping[str, str], of_what: str
+    program: str, placed: Mapping[str, Sample], answers: Mapping[str, str], of_what: str, beside: Sequence[str] = ()
 ) -> tuple[str, list[str]]:
-    """The program's TOML with the locations of the samples, and what is left to be asked."""
+    """The program's TOML with the locations of the samples, and what is left to be asked.
+
+    ``beside`` are the names of samples of marketing that the program's export does not have.
+    """
     import tomlkit
 
     currency = money.currency([Meanings(sample) for sample in placed.values()])
@@ -119,6 +122,7 @@ def drafted(
     title = text_of(program).partition("\n")[0].removeprefix("# ")
     questions = [f"the files have the columns of a known export: is it this one? {title}"]
     questions += _answered(document, answers, currency)
+    questions += [f"{name} is not mapped: draft it alone, and add its table to this TOML" for name in beside]
     head = [f"Drafted from {of_what}, recognised by its columns. What is unsure is marked '# ?'."]
     head += [f"  {number}. {question}" for number, question in enumerate(questions, 1)]
     return "".join(f"# {line}\n" for line in head) + tomlkit.dumps(document), questions
