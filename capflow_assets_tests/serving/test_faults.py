@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from capflow_assets.learning.online.files import NAME
 from capflow_assets.serving.publication import publish
 from capflow_assets.serving.tokens import issue
 from capflow_assets.stores.answer_store import AnswerStore
@@ -37,13 +38,13 @@ def users(served: Answering) -> list[str]:
     return sorted(rows.column("user_id").to_pylist())
 
 
-def copied_version(served: Answering, version: int) -> int:
-    """The same estimator once more, as a version of its own."""
+def copied_version(served: Answering, version: int, files: tuple[str, ...] = (NAME,)) -> int:
+    """The same estimator once more, as a version of its own, with the file for online answers that trainings write."""
     registry = served.deployment.registry
     content = registry.read("acme", SCORE, version, MODEL)
     report = registry.report("acme", SCORE, version)
-    reference = registry.file("acme", SCORE, version, "reference.json")
-    return registry.register("acme", SCORE, content, report, {"reference.json": reference})
+    kept = {name: registry.file("acme", SCORE, version, name) for name in ("reference.json", *files)}
+    return registry.register("acme", SCORE, content, report, kept)
 
 
 def answered_by(served: Answering, user: str, version: int) -> dict[str, object]:
@@ -76,7 +77,7 @@ def test_a_flip_and_a_roll_back_take_effect_and_no_request_mixes_versions(served
 def test_a_champion_with_a_broken_file_gives_way_to_the_one_before_it(served):
     registry, user = served.deployment.registry, users(served)[0]
     sound = int(str(served.get(SCORE, user)["model_version"]))
-    version = copied_version(served, sound)
+    version = copied_version(served, sound, files=())
     file = Path(served.home.artifacts(SCORE, version)) / MODEL
     file.write_bytes(file.read_bytes()[:1000])
     registry.promote("acme", SCORE, version, "a test")
