@@ -19,7 +19,7 @@ from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.life.menus import ALL, offering
 from capflow_assets.serving.histories import HISTORIES, follows_visits, publish_histories
-from capflow_assets.serving.refreshing import FAILED
+from capflow_assets.serving.outcomes import FAILED
 from capflow_assets.serving.tokens import is_served
 from capflow_assets.stores.answer_store import ANSWERS, FEATURES
 from capflow_assets.stores.answer_stores import Answers, answers_of

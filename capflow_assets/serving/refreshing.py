@@ -21,14 +21,13 @@ from typing import Any
 
 from capflow_assets.deployment import Deployment
 from capflow_assets.serving.lake_signs import LakeSigns, Sign
+from capflow_assets.serving.outcomes import has_failed
 from capflow_assets.serving.tokens import is_served, served_customers
 from capflow_assets.stores.answer_store import FOLDER
 
 EVERY_SECONDS = 60.0
 # A customer of whom something failed is tried again, whatever signs say: after the first, twice that, and so on.
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 60.0, 600.0
-# What was done of a table begins so where it went wrong.
-FAILED = "failed: "
 # Between customers it rests so many times as long as it looked: answers are given by the same process. All rests
 # together take no longer than this.
 RESTS, REST_SECONDS = 10.0, 30.0
@@ -39,11 +38,6 @@ LOG = logging.getLogger("capflow.serving")
 # By customer what was done or went wrong, table by table.
 Done = dict[str, dict[str, str]]
 Publish = Callable[[Sequence[str]], Done]
-
-
-def has_failed(outcome: str) -> bool:
-    """Whether what was done of a table says that it went wrong."""
-    return outcome.startswith(FAILED)
 
 
 def publish_each(deployment: Deployment, customers: Sequence[str]) -> Done:
