@@ -20,6 +20,7 @@ from capflow_assets.graph.launch import asset_edges
 PACKAGE = Path(capflow_assets.__file__).parent
 ROOT = PACKAGE.parent
 HEAVY = (
+    "sqlalchemy",
     "torch",
     "xgboost",
     "mlflow",

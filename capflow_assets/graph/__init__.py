@@ -8,7 +8,7 @@ in), so that a new one is one new file elsewhere.
     customer_tables model_assets fleet the assets: a customer's tables, each model, the picture of all
     cohort cohort_process              several customers in one run, and what a process that dies costs: one customer
     check_records records status decisions   what Dagster keeps of checks, runs, models and people's decisions
-    gathered_events sqlite_storage postgres_storage  how Dagster's records are written: together, on kept connections
+    gathering gathered_events sqlite_storage postgres_storage  how records are written: together, on kept connections
     instance launch customers_in_turn side_by_side  a run from a terminal: one process, or several
     last_runs alarms alert_sensor      what ran in the last day, what is wrong now, and who is told of it
     held_work gone_runs housekeeping   runs under a customer's lock, and those whose process is gone

@@ -19,7 +19,7 @@ from capflow_assets.foreign import words_of
 from capflow_assets.graph.check_records import Target, evaluation, fleet_records, target
 from capflow_assets.graph.cohort_process import EMBEDDED, ProcessDied, Task, apart
 from capflow_assets.graph.failures import AssetFailure, step_failure
-from capflow_assets.graph.gathered_events import together
+from capflow_assets.graph.gathering import together
 from capflow_assets.graph.outcomes import Outcome, Work, trace
 from capflow_assets.graph.provenance import Provenance, data_version
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 import signal
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from threading import current_thread, local, main_thread
 from typing import Any
 
-import dagster as dg
 from dagster._core.events import ASSET_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
@@ -28,14 +27,6 @@ from sqlalchemy import Connection, bindparam, select
 EVALUATION = DagsterEventType.ASSET_CHECK_EVALUATION
 OF_ASSETS = frozenset({DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION, EVALUATION})
 GATHERED = OF_ASSETS | {DagsterEventType.STEP_OUTPUT}
-
-
-@contextmanager
-def together(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Write the events that this thread logs within at once, where the instance's storage can."""
-    gathering = getattr(instance.event_log_storage, "together", nullcontext)
-    with gathering():
-        yield
 
 
 class _Gathered(local):

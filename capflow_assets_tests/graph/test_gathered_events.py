@@ -19,7 +19,7 @@ from dagster._core.events import AssetObservationData, DagsterEvent, StepMateria
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
 
-from capflow_assets.graph.gathered_events import together
+from capflow_assets.graph.gathering import together
 from capflow_assets.graph.sqlite_storage import EventLog
 from capflow_assets.home.places import dagster_yaml
 from capflow_assets_doubles.homes import own_environment
