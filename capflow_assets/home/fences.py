@@ -92,9 +92,9 @@ def refuse(home: Home, customer: Customer, file: Path, elders: bool = False) -> 
             ((name, place) for name, place, parts in theirs if any(overlap(read, parts) for read in reads)), None
         ):
             expected = "files that no other customer's TOML names, outside of the folder of its files"
-            came = f"{location}; {owned[1]} is of {owned[0]}"
+            received = f"{location}; {owned[1]} is of {owned[0]}"
             do = f"name this customer's own; what several may read is named in [sources] roots of {home.settings}"
-            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=came, do=do))
+            problems.append(CapflowError(f"{origin.key}.location", expected=expected, came=received, do=do))
     problems += refused_variables(customer, chosen.secrets, others)
     if problems:
         raise CustomerError.listing(str(file), problems)

@@ -117,24 +117,24 @@ def records(instance: dg.DagsterInstance) -> list[object]:
 
 
 def test_they_are_the_records_that_dagster_keeps_one_by_one(tmp_path: Path) -> None:
-    found = []
+    rows = []
     for folder, is_ours in ((tmp_path / "together", True), (tmp_path / "one_by_one", False)):
         with opened(folder, is_ours=is_ours) as instance:
             keep(instance, of_two_customers(), is_together=is_ours)
         with opened(folder, is_ours=False) as instance:
-            found.append(records(instance))
-    assert found[0] == found[1]
+            rows.append(records(instance))
+    assert rows[0] == rows[1]
 
 
 def test_in_postgresql_they_are_those_that_are_kept_one_by_one(tmp_path: Path) -> None:
-    found = []
+    rows = []
     for is_together in (True, False):
         with postgres() as server:
             url = server.location().replace("postgresql://", "postgresql+psycopg2://postgres@")
             with opened(tmp_path, url=url) as instance:
                 keep(instance, of_two_customers(), is_together=is_together)
-                found.append(records(instance))
-    assert found[0] == found[1]
+                rows.append(records(instance))
+    assert rows[0] == rows[1]
 
 
 def test_what_is_read_on_the_way_is_there(tmp_path: Path) -> None:
