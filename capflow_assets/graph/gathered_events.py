@@ -57,7 +57,7 @@ class GatheringEventLog(SqlEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         """Keep an event, or gather it; other kinds than an asset's are kept as they come."""
         if self._gathered.events is not None and event.run_id and kind_of(event) in GATHERED:
-            self._gathered.events.append(event)
+            self._gathered.events.append(_bare_output(event))
         else:
             self._store_one(event)
 
@@ -146,6 +146,18 @@ def _uninterrupted() -> Iterator[None]:
     finally:
         if is_interrupted:
             signal.raise_signal(signal.SIGINT)
+
+
+def _bare_output(event: EventLogEntry) -> EventLogEntry:
+    """A step's output without its metadata, which Dagster writes again into the materialization that follows.
+
+    Pictures, columns and lineage are half of all that is kept of a night. Dagster's pages read the materialization.
+    """
+    if kind_of(event) != DagsterEventType.STEP_OUTPUT:
+        return event
+    output = event.get_dagster_event()
+    bare = output.step_output_data._replace(metadata={})
+    return event._replace(dagster_event=output._replace(event_specific_data=bare))
 
 
 def kind_of(event: EventLogEntry) -> DagsterEventType | None:

@@ -137,6 +137,19 @@ def test_in_postgresql_they_are_those_that_are_kept_one_by_one(tmp_path: Path) -
     assert rows[0] == rows[1]
 
 
+def test_what_an_output_says_is_kept_once(tmp_path: Path) -> None:
+    columns: dict[str, dg.MetadataValue[Any]] = {"columns": dg.MetadataValue.md("a " * 1000)}
+    output = StepOutputData(StepOutputHandle("step", "bills"), version="1", metadata=columns)
+    table = StepMaterializationData(dg.AssetMaterialization(BILLS, partition="a", metadata=columns))
+    events = [entry(KIND.STEP_OUTPUT, output, 1.0), entry(KIND.ASSET_MATERIALIZATION, table, 2.0)]
+    with opened(tmp_path) as instance:
+        instance.add_run(dg.DagsterRun("job", RUN))
+        gather(instance, events=events)
+        logged = [event.get_dagster_event() for event in instance.all_logs(RUN)]
+    assert logged[0].step_output_data == StepOutputData(StepOutputHandle("step", "bills"), version="1")
+    assert logged[1].materialization.metadata == columns
+
+
 def test_what_is_read_on_the_way_is_there(tmp_path: Path) -> None:
     with opened(tmp_path) as instance, together(instance):
         instance.add_run(dg.DagsterRun("job", RUN))
