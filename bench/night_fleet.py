@@ -73,7 +73,8 @@ def run() -> None:
     share = {name: 100 * figures[name] / figures["run_seconds"] for name in ("work", "startup", "events")}
     print(  # noqa: T201
         f"night: {len(names)} customers with {len(MODELS)} models, of which {figures['answering']} answer, in "
-        f"{figures['runs']} runs, {states}: {wall:.0f} s; a customer {figures['run_seconds'] / len(names):.1f} s of runs, {share['work']:.0f} % work, "
+        f"{figures['runs']} runs, {states}: {wall:.0f} s; a customer "
+        f"{figures['run_seconds'] / len(names):.1f} s of runs, {share['work']:.0f} % work, "
         f"{share['startup']:.0f} % start-up, {share['events']:.0f} % events and the rest; makespan of the daemon "
         f"{figures['makespan']:.0f} s, simulated {figures['simulated']:.0f} s"
     )

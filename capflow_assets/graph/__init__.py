@@ -12,6 +12,7 @@ in), so that a new one is one new file elsewhere.
     instance launch customers_in_turn side_by_side  a run from a terminal: one process, or several
     last_runs alarms alert_sensor      what ran in the last day, what is wrong now, and who is told of it
     held_work gone_runs housekeeping   runs under a customer's lock, and those whose process is gone
+    record_retention                   what Dagster remembers of long ago and newer records supersede
     onboarding retirement retraining_sensor  customers coming and going, models retrained
     customer_files              whether every TOML is one that a customer comes in by, as a check
     redelivery_sensor           deliveries that waited for the end of quiet hours, or failed, made again

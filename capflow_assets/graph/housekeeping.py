@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -20,18 +20,22 @@ SEEMS_GONE_SECONDS = 120
 CLEANED_EVERY = timedelta(hours=20)
 # A tick has 60 seconds.
 CLEANING_SECONDS = 20
+RECORDS_SECONDS = 10
 
 
 @dataclass
 class Cursor:
     """What the sensor remembers: since when runs have seemed gone, and when each customer was last cleaned.
 
-    ``signs`` tell the customers from others of their names.
+    ``signs`` tell the customers from others of their names. ``records`` is how far Dagster's own were looked through,
+    and ``records_at`` when that was last done wholly.
     """
 
     seems_gone: dict[str, str] = field(default_factory=dict)
     cleaned: dict[str, str] = field(default_factory=dict)
     signs: dict[str, str] = field(default_factory=dict)
+    records: dict[str, int] = field(default_factory=dict)
+    records_at: str = ""
 
     @classmethod
     def parse(cls, text: str | None) -> "Cursor":
@@ -41,7 +45,7 @@ class Cursor:
 
     def text(self) -> str:
         """What the next tick is to be given."""
-        return json.dumps({"seems_gone": self.seems_gone, "cleaned": self.cleaned, "signs": self.signs})
+        return json.dumps(asdict(self))
 
 
 def housekeeping_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
@@ -51,13 +55,15 @@ def housekeeping_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition
         name="housekeeping",
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ends runs whose process is gone; once a day, removes what killed runs left of each customer.",
+        description="Ends runs whose process is gone; once a day, removes what killed runs left of each customer,"
+        " and records of long ago that newer ones have superseded.",
     )
     def housekeeping(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         deployment, cursor, now = deploy(), Cursor.parse(context.cursor), datetime.now(UTC)
         ended = _end(context.instance, deployment, cursor, now)
         done = [f"ended run {words}: its process is gone" for words in ended]
         done += _clean(deployment, cursor, now, partition_signs(context.instance))
+        done += _thin_out(context.instance, cursor, now)
         for line in done:
             context.log.warning(line)
         return dg.SensorResult(cursor=cursor.text(), skip_reason="\n".join(done) or "nothing to clear up")
@@ -104,3 +110,20 @@ def _clean(deployment: Deployment, cursor: Cursor, now: datetime, signs: Mapping
         if words:
             done.append(f"{name}: {words}")
     return done
+
+
+def _thin_out(instance: dg.DagsterInstance, cursor: Cursor, now: datetime) -> list[str]:
+    """Remove Dagster's superseded records of long ago once a day, or go on with it."""
+    from capflow_assets.graph.record_retention import Place, kept_since, thin_out
+
+    if cursor.records_at and abs(now - datetime.fromisoformat(cursor.records_at)) < CLEANED_EVERY:
+        return []
+    try:
+        since = kept_since(now)
+    except CapflowError as error:
+        return [f"no records were removed: {error}"]
+    removed, is_done, place = 0, True, Place(**cursor.records)
+    if since is not None:
+        removed, is_done = thin_out(instance, place, since, RECORDS_SECONDS)
+    cursor.records, cursor.records_at = asdict(place), now.isoformat() if is_done else ""
+    return [f"removed {removed:,} records of before {since:%Y-%m-%d} that newer ones supersede"] if removed else []

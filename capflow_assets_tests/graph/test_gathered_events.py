@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,9 +33,9 @@ KIND = dg.DagsterEventType
 def opened(folder: Path, *, is_ours: bool = True, url: str | None = None) -> Iterator[dg.DagsterInstance]:
     folder.mkdir(exist_ok=True)
     (folder / "dagster.yaml").write_text(dagster_yaml(url) if is_ours else "")
-    with own_environment():
-        os.environ["DAGSTER_HOME"] = str(folder)
-        os.environ["CAPFLOW_POSTGRES_URL"] = url or ""
+    with own_environment(), pytest.MonkeyPatch.context() as variables:
+        variables.setenv("DAGSTER_HOME", str(folder))
+        variables.setenv("CAPFLOW_POSTGRES_URL", url or "")
         with dg.DagsterInstance.get() as instance:
             yield instance
 
