@@ -107,7 +107,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @cache
-def _migrations() -> ScriptDirectory:
+def migrations() -> ScriptDirectory:
     """The migrations of Dagster's SQLite files; they take a tenth of a second to read."""
     return ScriptDirectory.from_config(get_alembic_config(sqlite_event_log.__file__))
 
@@ -120,10 +120,10 @@ def _has_newest_schema(engine: Engine) -> bool:
         if current is None and not inspect(connection).get_table_names():
             connection.execute(text("PRAGMA journal_mode=WAL"))
             SqlEventLogStorageMetadata.create_all(connection)
-            schema.stamp(_migrations(), "head")
+            schema.stamp(migrations(), "head")
             connection.commit()
             return True
-        return current == _migrations().get_current_head()
+        return current == migrations().get_current_head()
     return False  # another process makes it at this moment: Dagster's own way tries again
 
 

@@ -13,6 +13,7 @@
 | ``CAPFLOW_SECRETS`` | names of AWS secrets that become variables, by commas, see ``secrets`` | none |
 | ``CAPFLOW_LOCK_WAIT_MINUTES`` | how long a run of the daemon waits for a customer that is in use | 15 |
 | ``CAPFLOW_BACKFILL_SECONDS`` | how often the page's daemon looks at backfills, in seconds | 30 |
+| ``CAPFLOW_SPAWN_RUNS`` | ``1``: each run of the daemon starts a Python of its own, see ``forked_runs`` | forked |
 | ``CAPFLOW_SETTINGS`` | a TOML of what customers may read, see ``fences`` | ``{home}/capflow.toml``, if there |
 
 A bucket is reached as the ``AWS_*`` variables say

@@ -27,6 +27,7 @@ from capflow_assets.home.places import Home, shipped
 
 GRACE_SECONDS = 10
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+CODE_SERVER = "capflow_assets.graph.webpage.code_server"
 NAMES = {"code": "The code server", "daemon": "Dagster's daemon", "webserver": "Dagster's webserver"}
 
 
@@ -120,7 +121,7 @@ def services(folder: Path, address: Address) -> dict[str, list[str]]:
     code_server = ["--socket", str(code), "--module-name", module["module_name"], "--working-directory", str(empty)]
     code_server += ["--location-name", module["location_name"], "--use-python-environment-entry-point"]
     return {
-        "code": [*python, "dagster", "code-server", "start", "--log-level", "warning", *code_server],
+        "code": [*python, CODE_SERVER, "code-server", "start", "--log-level", "warning", *code_server],
         "daemon": [*python, "capflow_assets.graph.webpage.daemon", str(workspace)],
         "webserver": [*python, "capflow_assets", "webserver", *names, *listening, "--live-data-poll-rate", "2000"],
     }
