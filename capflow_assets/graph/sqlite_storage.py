@@ -37,7 +37,7 @@ from sqlalchemy.exc import DatabaseError
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
-from capflow_assets.graph.gathered_events import OF_ASSETS, GatheringEventLog, kind_of
+from capflow_assets.graph.gathered_events import OF_ASSETS, PLANNED, GatheringEventLog, kind_of
 from capflow_assets.home.databases import EVENTS, RUNS, SCHEDULES
 
 # Of each run Dagster keeps a file; a page that looks at hundreds of runs does not keep them all open.
@@ -164,7 +164,7 @@ class EventLog(GatheringEventLog, SqliteEventLogStorage):
                 for event in events:
                     if event.run_id == run:
                         connection.execute(self.prepare_insert_event(event))
-        indexed = [event for event in events if kind_of(event) in OF_ASSETS]
+        indexed = [event for event in events if kind_of(event) in OF_ASSETS | PLANNED]
         with self.index_transaction() as connection:
             numbers = [
                 connection.execute(self.prepare_insert_event(event)).inserted_primary_key[0]  # type: ignore[index]

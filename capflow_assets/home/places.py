@@ -65,6 +65,8 @@ compute_logs:
     # A step of an hour shows what it has printed so far.
     upload_interval: 60
 """
+# What Dagster has to write of one run at one moment goes to its storage at once, and not each event by itself.
+EVENTS_TOGETHER = {"DAGSTER_EVENT_BATCH_SIZE": "500"}
 PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([\w!.*'()/=-]+?)/*")
 
 
@@ -143,6 +145,8 @@ class Home:
         write_if_changed(self.dagster / "dagster.yaml", text)
         os.environ["CAPFLOW_HOME"] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
+        for name, value in EVENTS_TOGETHER.items():
+            os.environ.setdefault(name, value)
         native_libraries.settle()
         return self
 
