@@ -15,10 +15,12 @@ import dagster as dg
 from capflow_assets.alerts.news import Alarm
 from capflow_assets.deployment import Deployment
 from capflow_assets.graph.last_runs import FAILED, last_nights
+from capflow_assets.graph.model_troubles import trouble_rows
 from capflow_assets.graph.night_status import LATE, night_rows, sensor_cursor
-from capflow_assets.graph.status import status_rows
 
 ONBOARDING = "onboarding"
+# Of more customers than that, MLflow's models of all are read.
+CUSTOMERS_A_QUERY = 20
 BROKEN, ASKS, DRIFTED = OF_MODELS = ("champion broken", "asks waiting", "drifted")
 
 
@@ -46,12 +48,14 @@ def alarms_of_models(
 ) -> Generator[tuple[str, list[Alarm]], None, None]:
     """Customer by customer the troubles of its models, of the kinds ``OF_MODELS``, each with a link to its card.
 
-    Files of champions that have changed are read on the way, so a first look at many customers takes its time.
+    Files of champions that have changed are read on the way, so a first look at many customers takes its time. Dagster
+    and MLflow are asked for some customers at a time, so who hears no more after a few has not waited for all.
     """
-    rows = status_rows(deployment, instance, customers)
-    with closing(rows):
-        for customer, own in groupby(rows, itemgetter("customer")):
-            yield customer, [alarm for row in own for alarm in alarms_of_row(row, dagster_url)]
+    for start in range(0, len(customers), CUSTOMERS_A_QUERY):
+        rows = trouble_rows(deployment, instance, customers[start : start + CUSTOMERS_A_QUERY])
+        with closing(rows):
+            for customer, own in groupby(rows, itemgetter("customer")):
+                yield customer, [alarm for row in own for alarm in alarms_of_row(row, dagster_url)]
 
 
 def _failed(instance: dg.DagsterInstance, customers: list[str], url: str, now: datetime) -> Iterator[Alarm]:

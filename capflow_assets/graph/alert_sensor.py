@@ -6,7 +6,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
@@ -16,28 +16,36 @@ from capflow_assets.alerts.settings import DAGSTER_URL, FILE, read_rules
 from capflow_assets.deployment import Deployment
 from capflow_assets.errors import CapflowError
 from capflow_assets.graph.alarms import OF_MODELS, alarms_of_customers, alarms_of_models
+from capflow_assets.graph.model_troubles import keys_of_troubles
+from capflow_assets.graph.newest import recorded_since
 
 EVERY_SECONDS = 300
-SECONDS_A_TICK = 4.0
+SECONDS_A_TICK = 0.8
 
 
 @dataclass
 class Memory:
-    """What the sensor remembers: the signs of what each rule was told, by key, and whose models come next."""
+    """What the sensor remembers.
+
+    The signs of what each rule was told, by key; whose models come next in turn; the newest record that was seen, and
+    the customers with newer ones than they were last looked at, who come before their turn.
+    """
 
     signs: dict[str, dict[str, str]] = field(default_factory=dict)
     next_customer: str = ""
+    seen: int = 0
+    changed: list[str] = field(default_factory=list)
 
     @classmethod
     def parse(cls, text: str | None) -> "Memory":
         """The cursor of a tick before; earlier releases kept nothing but what each rule was told."""
         content = json.loads(text) if text else {}
         is_ours = isinstance(content.get("next_customer"), str)
-        return cls(content["signs"], content["next_customer"]) if is_ours else cls(content)
+        return cls(**content) if is_ours else cls(content)
 
     def text(self) -> str:
         """What the next tick is to be given."""
-        return json.dumps({"signs": self.signs, "next_customer": self.next_customer})
+        return json.dumps(asdict(self))
 
     def waiting(self, rule: str, customers: Collection[str]) -> dict[str, str]:
         """What a rule knows of models that were not looked at, those of ``customers``: neither over nor new."""
@@ -52,11 +60,17 @@ def _is_of_models(key: str) -> bool:
 def _models_in_turn(
     deployment: Deployment, instance: dg.DagsterInstance, memory: Memory, url: str, seconds: float
 ) -> tuple[list[Alarm], list[str]]:
-    """The troubles of models, looked at from the customer whose turn it is, and the customers that are left."""
+    """The troubles of models, and the customers that are left.
+
+    Looked at are those of whom something was recorded, then the others from the customer whose turn it is.
+    """
     until = time.monotonic() + seconds
     names = sorted(deployment.customers())
+    news, memory.seen = recorded_since(instance, keys_of_troubles(deployment.stages), memory.seen)
+    first = [name for name in names if name in news.union(memory.changed)]
     turn = bisect_left(names, memory.next_customer)
-    left, alarms = [*names[turn:], *names[:turn]], []
+    in_turn = [name for name in (*names[turn:], *names[:turn]) if name not in first]
+    left, alarms = [*first, *in_turn], []
     with closing(alarms_of_models(deployment, instance, tuple(left), url)) as looks:
         for customer, own in looks:
             alarms += own
@@ -65,7 +79,8 @@ def _models_in_turn(
                 break
         else:
             left = []
-    memory.next_customer = left[0] if left else ""
+    memory.changed = [name for name in first if name in left]
+    memory.next_customer = next((name for name in in_turn if name in left), "")
     return alarms, left
 
 
@@ -73,8 +88,8 @@ def alert_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
     """The sensor that looks every five minutes and tells each rule what is new to it.
 
     What each rule was told is the sensor's cursor. A rule whose message could not be sent is told at the next look.
-    Models are looked at for a few seconds a tick, and the next tick goes on with the next customer: files of champions
-    that have changed are read, those of thousands at the first look.
+    Models are looked at for a second a tick, first those of whom something was recorded since, and the next tick goes
+    on with the next customer: files of champions that have changed are read, those of thousands at the first look.
     """
 
     @dg.sensor(

@@ -27,6 +27,9 @@ from sqlalchemy import Connection, bindparam, select
 EVALUATION = DagsterEventType.ASSET_CHECK_EVALUATION
 OF_ASSETS = frozenset({DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION, EVALUATION})
 GATHERED = OF_ASSETS | {DagsterEventType.STEP_OUTPUT}
+# What is written down of a run before it begins, for each of its assets and checks.
+PLANNED_CHECK = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+PLANNED = frozenset({DagsterEventType.ASSET_MATERIALIZATION_PLANNED, PLANNED_CHECK})
 
 
 class _Gathered(local):
@@ -76,6 +79,14 @@ class GatheringEventLog(SqlEventLogStorage):
         finally:
             self._gathered.events = []
 
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Keep events that Dagster has collected: all that is planned for a run at once, others as Dagster does."""
+        if PLANNED.issuperset(map(kind_of, events)):
+            with _uninterrupted():
+                self._write(events)
+        else:
+            super().store_event_batch(events)
+
     def _store_one(self, event: EventLogEntry) -> None:
         super().store_event(event)
 
@@ -91,6 +102,9 @@ class GatheringEventLog(SqlEventLogStorage):
             newest = {(event.dagster_event.asset_key, kind_of(event)): (event, number) for event, number in of_assets}  # type: ignore[union-attr]
             for event, number in newest.values():
                 self._store_asset_event(connection, event, number)
+        planned = [row for event, number in numbered for row in self._planned_verdicts(event, number)]
+        if planned:
+            connection.execute(Checks.insert(), planned)
         checked = [(event, number) for event, number in numbered if kind_of(event) == EVALUATION]
         if checked:
             self._write_verdicts(connection, checked)
@@ -107,6 +121,23 @@ class GatheringEventLog(SqlEventLogStorage):
             connection.execute(Checks.insert(), rows[False])
         if rows[True]:
             connection.execute(Checks.update().where(Checks.c.id == bindparam("planned")), rows[True])
+
+    def _planned_verdicts(self, event: EventLogEntry, number: int) -> Iterator[dict[str, Any]]:
+        """The rows of a planned check, one for each partition, that its evaluations fill in."""
+        if kind_of(event) != PLANNED_CHECK:
+            return
+        data = event.get_dagster_event().asset_check_planned_data
+        for partition in data.partitions_subset.get_partition_keys() if data.partitions_subset else [None]:
+            yield {
+                "asset_key": data.asset_key.to_string(),
+                "check_name": data.check_name,
+                "partition": partition,
+                "run_id": event.run_id,
+                "execution_status": Status.PLANNED.value,
+                "evaluation_event": serialize_value(event),
+                "evaluation_event_timestamp": self._event_insert_timestamp(event),
+                "evaluation_event_storage_id": number,
+            }
 
     def _verdict(self, event: EventLogEntry, number: int) -> dict[str, Any]:
         data = event.get_dagster_event().asset_check_evaluation_data

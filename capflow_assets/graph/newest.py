@@ -60,6 +60,32 @@ def newest(
     return records
 
 
+def recorded_since(instance: dg.DagsterInstance, assets: Collection[str], number: int) -> tuple[set[str], int]:
+    """The customers of whom something was recorded of ``assets`` after a record's number, and the newest number.
+
+    Nobody where the storage keeps its records elsewhere than in SQL.
+    """
+    storage: Any = instance.event_log_storage
+    if not hasattr(storage, "index_connection"):
+        return set(), number
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Table
+    from sqlalchemy import func, select
+
+    query = (
+        select(Table.c.partition, func.max(Table.c.id))
+        .where(
+            Table.c.id > number,
+            Table.c.asset_key.in_([_asset(key).to_string() for key in assets]),
+            Table.c.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            Table.c.partition.is_not(None),
+        )
+        .group_by(Table.c.partition)
+    )
+    with storage.index_connection() as connection:
+        rows = connection.execute(query).fetchall()
+    return {name for name, _ in rows}, max((newest for _, newest in rows), default=number)
+
+
 def _newest_ids(connection: Any, assets: Sequence[str], customers: Sequence[str] | None) -> Iterator[Any]:
     """Asset, customer and number of each newest materialization that was not wiped."""
     from dagster._core.storage.event_log.schema import AssetKeyTable as Assets

@@ -37,7 +37,7 @@ from sqlalchemy.exc import DatabaseError
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
-from capflow_assets.graph.gathered_events import OF_ASSETS, GatheringEventLog, kind_of
+from capflow_assets.graph.gathered_events import OF_ASSETS, PLANNED, GatheringEventLog, kind_of
 from capflow_assets.home.databases import EVENTS, RUNS, SCHEDULES
 
 # Of each run Dagster keeps a file; a page that looks at hundreds of runs does not keep them all open.
@@ -107,7 +107,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @cache
-def _migrations() -> ScriptDirectory:
+def migrations() -> ScriptDirectory:
     """The migrations of Dagster's SQLite files; they take a tenth of a second to read."""
     return ScriptDirectory.from_config(get_alembic_config(sqlite_event_log.__file__))
 
@@ -120,10 +120,10 @@ def _has_newest_schema(engine: Engine) -> bool:
         if current is None and not inspect(connection).get_table_names():
             connection.execute(text("PRAGMA journal_mode=WAL"))
             SqlEventLogStorageMetadata.create_all(connection)
-            schema.stamp(_migrations(), "head")
+            schema.stamp(migrations(), "head")
             connection.commit()
             return True
-        return current == _migrations().get_current_head()
+        return current == migrations().get_current_head()
     return False  # another process makes it at this moment: Dagster's own way tries again
 
 
@@ -164,7 +164,7 @@ class EventLog(GatheringEventLog, SqliteEventLogStorage):
                 for event in events:
                     if event.run_id == run:
                         connection.execute(self.prepare_insert_event(event))
-        indexed = [event for event in events if kind_of(event) in OF_ASSETS]
+        indexed = [event for event in events if kind_of(event) in OF_ASSETS | PLANNED]
         with self.index_transaction() as connection:
             numbers = [
                 connection.execute(self.prepare_insert_event(event)).inserted_primary_key[0]  # type: ignore[index]

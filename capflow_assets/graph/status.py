@@ -135,7 +135,6 @@ def _row(
     row = {
         "customer": customer,
         "model": name,
-        "status": trained.get("status", "never run"),
         "champion": champions.champion,
         "challenger": champions.challenger,
         "frozen": champions.is_frozen,
@@ -151,13 +150,20 @@ def _row(
         "answers": who.version,
         "broken": who.warning,
     }
-    row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of", "reason")}
-    row |= _decided_since(registry, customer, name, champions, trained)
-    if standing.readiness == OFF:
-        row |= {"status": OFF, "reason": OFF_REASON}
+    row |= {name: trained.get(name) for name in ("metric", "value", "interval", "baseline", "as_of")}
+    return row | state_of(registry, who, trained, is_off=standing.readiness == OFF)
+
+
+def state_of(registry: Registry, who: ScoringVersion, trained: Mapping[str, Any], *, is_off: bool) -> dict[str, Any]:
+    """A model's status and its reason, from the newest record of its training and what was decided since."""
+    champions = registry.state(who.customer, who.model)
+    state = {"status": trained.get("status", "never run"), "reason": trained.get("reason")}
+    state |= _decided_since(registry, who.customer, who.model, champions, trained)
+    if is_off:
+        state |= {"status": OFF, "reason": OFF_REASON}
     elif who.broken:
-        row |= {"status": "broken champion", "reason": who.warning}
-    return row
+        state |= {"status": "broken champion", "reason": who.warning}
+    return state
 
 
 def _decided_since(

@@ -14,6 +14,7 @@
 | ``CAPFLOW_LOCK_WAIT_MINUTES`` | how long a run of the daemon waits for a customer that is in use | 15 |
 | ``CAPFLOW_BACKFILL_SECONDS`` | how often the page's daemon looks at backfills, in seconds | 30 |
 | ``CAPFLOW_RECORDS_DAYS`` | days until Dagster's superseded records go, see ``record_retention``; 0: never | 90 |
+| ``CAPFLOW_SPAWN_RUNS`` | ``1``: each run of the daemon starts a Python of its own, see ``forked_runs`` | forked |
 | ``CAPFLOW_SETTINGS`` | a TOML of what customers may read, see ``fences`` | ``{home}/capflow.toml``, if there |
 
 A bucket is reached as the ``AWS_*`` variables say
@@ -65,6 +66,8 @@ compute_logs:
     # A step of an hour shows what it has printed so far.
     upload_interval: 60
 """
+# What Dagster has to write of one run at one moment goes to its storage at once, and not each event by itself.
+EVENTS_TOGETHER = {"DAGSTER_EVENT_BATCH_SIZE": "500"}
 PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([\w!.*'()/=-]+?)/*")
 
 
@@ -143,6 +146,8 @@ class Home:
         write_if_changed(self.dagster / "dagster.yaml", text)
         os.environ["CAPFLOW_HOME"] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
+        for name, value in EVENTS_TOGETHER.items():
+            os.environ.setdefault(name, value)
         native_libraries.settle()
         return self
 

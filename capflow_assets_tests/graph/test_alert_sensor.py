@@ -112,6 +112,26 @@ def test_models_are_looked_at_in_turn_and_what_waits_is_not_said_to_be_over(
     assert "2 customers' models are looked at in the next ticks" in words
 
 
+def test_who_has_a_new_record_comes_before_whose_turn_it_is(place: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensor_module, "SECONDS_A_TICK", 0.0)  # one customer a tick
+    (place.home.root / FILE).write_text(RULE.replace('"customer failed"', '"drifted"'))
+    for name in ("acorn", "cedar", "elder"):
+        (place.home.customers / f"{name}.toml").write_text(TOML.replace("boots", name))
+    with own_environment(), dagster_instance(place.home) as instance, web_server() as posts:
+        monkeypatch.setenv("CHAT", posts.url)
+        for name in ("cedar", "elder", "gone"):
+            health = dg.AssetMaterialization(["health", "churn"], partition=name, metadata={"over": True})
+            instance.report_runless_asset_event(health)
+        turns = []
+        cursor: str | None = json.dumps({"signs": {}, "next_customer": "boots"})
+        for _ in range(4):
+            words, cursor = tick(place, instance, cursor)
+            memory = sensor_module.Memory.parse(cursor)
+            turns.append((words.partition(";")[2], memory.changed, memory.next_customer))
+    told = " told chat: CapFlow: 1 drifted"
+    assert turns == [(told, ["elder"], "boots"), (told, [], "boots"), ("", [], "cedar"), ("", [], "elder")]
+
+
 def test_a_cursor_of_an_earlier_release_keeps_what_was_reported() -> None:
     signs = {"chat": {"asks waiting|boots|churn": "a sign"}}
     assert sensor_module.Memory.parse(json.dumps(signs)).signs == signs

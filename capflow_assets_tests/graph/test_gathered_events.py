@@ -14,7 +14,12 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.definitions.partitions.subset import DefaultPartitionsSubset
-from dagster._core.events import AssetObservationData, DagsterEvent, StepMaterializationData
+from dagster._core.events import (
+    AssetMaterializationPlannedData,
+    AssetObservationData,
+    DagsterEvent,
+    StepMaterializationData,
+)
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
 
@@ -45,10 +50,25 @@ def entry(kind: dg.DagsterEventType, data: Any, at: float) -> EventLogEntry:
     return EventLogEntry(None, logging.INFO, "", RUN, at, job_name="job", dagster_event=event)
 
 
-def planned(check: str) -> AssetCheckEvaluationPlanned:
-    return AssetCheckEvaluationPlanned(
-        asset_key=BILLS, check_name=check, partitions_subset=DefaultPartitionsSubset({"a"})
-    )
+def of_a_run_that_begins() -> list[EventLogEntry]:
+    """What is planned of it, as Dagster collects it: tables of two customers or of none, and their checks."""
+    both = DefaultPartitionsSubset({"a", "b"})
+    contents = [
+        (KIND.ASSET_MATERIALIZATION_PLANNED, AssetMaterializationPlannedData(BILLS, partition="a")),
+        (KIND.ASSET_MATERIALIZATION_PLANNED, AssetMaterializationPlannedData(BILLS, partition="b")),
+        (KIND.ASSET_CHECK_EVALUATION_PLANNED, planned("schema")),
+        (KIND.ASSET_CHECK_EVALUATION_PLANNED, planned("other", both)),
+        (KIND.ASSET_CHECK_EVALUATION_PLANNED, planned("fleet", None)),
+        (KIND.ASSET_MATERIALIZATION_PLANNED, AssetMaterializationPlannedData(ITEMS)),
+    ]
+    return [entry(kind, data, float(at)) for at, (kind, data) in enumerate(contents)]
+
+
+ONE = DefaultPartitionsSubset({"a"})
+
+
+def planned(check: str, customers: DefaultPartitionsSubset | None = ONE) -> AssetCheckEvaluationPlanned:
+    return AssetCheckEvaluationPlanned(asset_key=BILLS, check_name=check, partitions_subset=customers)
 
 
 def materialized(key: dg.AssetKey, customer: str, rows: int) -> StepMaterializationData:
@@ -80,12 +100,11 @@ def of_two_customers() -> list[EventLogEntry]:
 def keep(instance: dg.DagsterInstance, events: Sequence[EventLogEntry], *, is_together: bool) -> None:
     instance.add_run(dg.DagsterRun("job", RUN))
     storage = instance.event_log_storage
-    for at, check in enumerate(("schema", "other")):
-        storage.store_event(entry(KIND.ASSET_CHECK_EVALUATION_PLANNED, planned(check), float(at)))
     if is_together:
+        storage.store_event_batch(of_a_run_that_begins())
         gather(instance, events=events)
     else:
-        for event in events:
+        for event in [*of_a_run_that_begins(), *events]:
             storage.store_event(event)
 
 
@@ -107,10 +126,11 @@ def records(instance: dg.DagsterInstance) -> list[object]:
             (row.id, row.partition, row.status, row.event, row.create_timestamp is not None)
             for row in storage.get_asset_check_execution_history(dg.AssetCheckKey(BILLS, name), limit=10)
         ]
-        for name in ("schema", "fresh", "other")
+        for name in ("schema", "fresh", "other", "fleet")
     ]
     assets = {record.asset_entry.asset_key: record for record in storage.get_asset_records([BILLS, ITEMS])}
     newest = [assets[key].asset_entry.last_materialization_record for key in (BILLS, ITEMS)]
+    newest += [storage.get_latest_planned_materialization_info(key, "a") for key in (BILLS, ITEMS)]
     tags = storage.get_latest_tags_by_partition(BILLS, KIND.ASSET_MATERIALIZATION, ["dagster/data_version"])
     return [instance.all_logs(RUN), checks, newest, tags]
 

@@ -23,10 +23,11 @@ from capflow_assets.errors import CapflowError
 from capflow_assets.graph.launch import dagster_instance
 from capflow_assets.graph.webpage import sessions
 from capflow_assets.graph.webpage.served import EVERYWHERE, Served, bracketed
-from capflow_assets.home.places import Home, shipped
+from capflow_assets.home.places import EVENTS_TOGETHER, Home, shipped
 
 GRACE_SECONDS = 10
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+CODE_SERVER = "capflow_assets.graph.webpage.code_server"
 NAMES = {"code": "The code server", "daemon": "Dagster's daemon", "webserver": "Dagster's webserver"}
 
 
@@ -120,7 +121,7 @@ def services(folder: Path, address: Address) -> dict[str, list[str]]:
     code_server = ["--socket", str(code), "--module-name", module["module_name"], "--working-directory", str(empty)]
     code_server += ["--location-name", module["location_name"], "--use-python-environment-entry-point"]
     return {
-        "code": [*python, "dagster", "code-server", "start", "--log-level", "warning", *code_server],
+        "code": [*python, CODE_SERVER, "code-server", "start", "--log-level", "warning", *code_server],
         "daemon": [*python, "capflow_assets.graph.webpage.daemon", str(workspace)],
         "webserver": [*python, "capflow_assets", "webserver", *names, *listening, "--live-data-poll-rate", "2000"],
     }
@@ -156,7 +157,7 @@ def environment(given: Mapping[str, str], url: str = "") -> dict[str, str]:
     paths = [path for path in given.get("PYTHONPATH", "").split(os.pathsep) if Path(path).is_absolute()]
     safe = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)}
     # As `dagster dev` has it: errors of a stage's code are shown without Dagster's own frames.
-    return {DAGSTER_URL: url, **given, **safe, "DAGSTER_IS_DEV_CLI": "1"}
+    return {DAGSTER_URL: url, **EVENTS_TOGETHER, **given, **safe, "DAGSTER_IS_DEV_CLI": "1"}
 
 
 @dataclass
