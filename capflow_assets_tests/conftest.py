@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from capflow_assets.home import native_libraries
 from capflow_assets.simulation.brand import Brand, tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
@@ -22,7 +21,6 @@ from capflow_assets_tests.spared import spare
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-native_libraries.settle()
 remember()
 spare()
 
