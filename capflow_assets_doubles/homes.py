@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +50,15 @@ class Said:
 
 @dataclass(frozen=True)
 class TestHome:
-    """A home and the commands on it."""
+    """A home and the commands on it.
+
+    Pictures of tables are a third of what a small home's run takes. A test that looks at none, of rows that others
+    draw as well, does without: ``has_pictures``.
+    """
 
     __test__ = False
     root: Path
+    has_pictures: bool = True
 
     def capflow(self, *arguments: str) -> Said:
         """Run one command; never raises for what a person would see as an error."""
@@ -61,7 +66,8 @@ class TestHome:
 
         out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
         code = 0
-        with own_environment(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        pictures = contextlib.nullcontext() if self.has_pictures else _without_pictures()
+        with own_environment(), pictures, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 main([*arguments, "--home", str(self.root)])
             except SystemExit as stop:
@@ -81,7 +87,7 @@ class TestHome:
     def copied(self, root: Path) -> TestHome:
         """This home at another place, where it may be changed."""
         shutil.copytree(self.root, root, symlinks=True)
-        return TestHome(root)
+        return replace(self, root=root)
 
     def report(self, customer: str, model: str, version: int | None = None) -> dict[str, Any]:
         which = ("--version", str(version)) if version else ()
@@ -126,13 +132,15 @@ def features_of(model: str) -> str:
     return ",".join(sorted(table for table in read if table.startswith("features/")))
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, fill: Callable[[TestHome, Path], None]) -> TestHome:
+def made_once(
+    factory: pytest.TempPathFactory, name: str, fill: Callable[[TestHome, Path], None], *, has_pictures: bool = True
+) -> TestHome:
     """A home that ``fill`` fills, the same one for all processes that the tests are shared among.
 
     ``fill`` is given the home, and a folder for the customers' files.
     """
     folder = common_folder(factory) / f"home-of-{name}"
-    home = TestHome(folder / "home")
+    home = TestHome(folder / "home", has_pictures=has_pictures)
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "ready").exists():
             fill(home, folder / "files")
@@ -144,6 +152,19 @@ def common_folder(factory: pytest.TempPathFactory) -> Path:
     """The temporary folder of all processes that the tests are shared among."""
     base = factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@contextlib.contextmanager
+def _without_pictures() -> Iterator[None]:
+    """Tables are computed in this process as where no pictures are wanted."""
+    from capflow_assets.graph import customer_tables
+
+    draw = customer_tables.png
+    customer_tables.png = None  # type: ignore[assignment, misc]
+    try:
+        yield
+    finally:
+        customer_tables.png = draw
 
 
 @contextlib.contextmanager

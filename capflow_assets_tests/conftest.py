@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from capflow_assets.home import native_libraries
 from capflow_assets.simulation.brand import Brand, tiny
 from capflow_assets.simulation.files import write
 from capflow_assets.simulation.world import simulate
@@ -22,7 +21,6 @@ from capflow_assets_tests.spared import spare
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-native_libraries.settle()
 remember()
 spare()
 
@@ -51,12 +49,16 @@ SLOW = (
     "kills",
     "killed_runs",
     "interrupts",
+    "side_by_side",
     "foreign_pages",
     "page",
     "moved_homes",
     "odd_places",
     "recovery",
     "table_damage",
+    "first_use",
+    "real_customers",
+    "next_best_action",
     "whole_way",
     "gifts",
     "postgres",

@@ -84,7 +84,7 @@ def reviewed(folder: Path, toml: Path) -> None:
 
 
 def seen_from_the_past(root: Path, future: int | None) -> TestHome:
-    home = TestHome(root / "home")
+    home = TestHome(root / "home", has_pictures=False)
     settings = FEW_FEATURES | ANY_BILL_NUMBERS | small_budgets(*MODELS) | {"only_models": MODELS}
     toml = write(simulate(BRAND), root / "files", settings=settings)
     reviewed(root / "files", toml)

@@ -51,7 +51,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """A home with ``ann`` in it and nobody else."""
-    home = TestHome(tmp_path_factory.mktemp("alone") / "home")
+    home = TestHome(tmp_path_factory.mktemp("alone") / "home", has_pictures=False)
     home.ok("onboard", str(files_of(home.root.parent / "ann", "ann", poison=False)))
     home.ok("run", "ann", "--select", all_of(*MODELS))
     return home

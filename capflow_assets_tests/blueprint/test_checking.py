@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def own(acme: TestHome, acme_copy: TestHome, tmp_path: Path) -> TestHome:
     """The home of ``acme``, with files of its own that may be spoilt."""
     shutil.copytree(acme.root.parent / "files", tmp_path / "files")
     acme_copy.ok("onboard", str(tmp_path / "files" / "acme.toml"), "--replace")
-    return acme_copy
+    return replace(acme_copy, has_pictures=False)
 
 
 def say(home: TestHome, text: str, old: str = "", new: str = "") -> None:

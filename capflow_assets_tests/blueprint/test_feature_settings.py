@@ -20,7 +20,7 @@ def toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def onboarded(root: Path, toml: Path, settings: str) -> TestHome:
-    home = TestHome(root)
+    home = TestHome(root, has_pictures=False)
     own = toml.with_name("own.toml")
     own.write_text(toml.read_text() + settings)
     home.ok("onboard", str(own), "--replace") if (root / "customers").exists() else home.ok("onboard", str(own))

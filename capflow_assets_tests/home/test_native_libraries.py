@@ -12,21 +12,30 @@ import pytest
 from capflow_assets.home import native_libraries
 
 OPEN = "from pathlib import Path; from capflow_assets.home.places import Home; Home.of(Path({root!r}), {{}}).prepare()"
-PRINT = "import os; print(os.environ.get('OMP_WAIT_POLICY'))"
+PRINT = "import os; print(os.environ.get({name!r}))"
 
 
-def wait_policy(root: Path, **environment: str) -> str:
-    code = f"{OPEN.format(root=str(root))}; {PRINT}"
+def seen_after(root: Path, name: str, environment: dict[str, str]) -> str:
+    code = f"{OPEN.format(root=str(root))}; {PRINT.format(name=name)}"
     return subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     ).stdout
 
 
-@pytest.mark.parametrize(("set_before", "seen"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+@pytest.mark.parametrize(
+    ("name", "set_before", "seen"),
+    [
+        ("OMP_WAIT_POLICY", None, "PASSIVE"),
+        ("OMP_WAIT_POLICY", "ACTIVE", "ACTIVE"),
+        ("OPENBLAS_THREAD_TIMEOUT", None, "4"),
+        ("OPENBLAS_THREAD_TIMEOUT", "26", "26"),
+    ],
+)
 def test_threads_sleep_while_they_wait_unless_someone_says_otherwise(
-    tmp_path: Path, set_before: dict[str, str], seen: str
+    tmp_path: Path, name: str, set_before: str | None, seen: str
 ) -> None:
-    assert wait_policy(tmp_path / "home", **set_before).strip() == seen
+    environment = {} if set_before is None else {name: set_before}
+    assert seen_after(tmp_path / "home", name, environment).strip() == seen
 
 
 IDLE = """

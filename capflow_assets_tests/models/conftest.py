@@ -25,7 +25,9 @@ def action_shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def market(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     """The home of most models. Do not change it."""
-    return made_once(tmp_path_factory, CUSTOMER, partial(fill, dials={"users": 2000, **WORLD}, models=NAMES))
+    return made_once(
+        tmp_path_factory, CUSTOMER, partial(fill, dials={"users": 2000, **WORLD}, models=NAMES), has_pictures=False
+    )
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +35,9 @@ def own_homes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TestH
     """The home of a model whose world is its own, made once. Do not change it."""
 
     def home_of_model(name: str) -> TestHome:
-        return made_once(tmp_path_factory, name, partial(fill, dials=OWN_WORLDS[name], models=[name]))
+        return made_once(
+            tmp_path_factory, name, partial(fill, dials=OWN_WORLDS[name], models=[name]), has_pictures=False
+        )
 
     return home_of_model
 

@@ -21,7 +21,7 @@ from capflow_assets_tests.platform.conftest import (
 # What the broken customer cannot have: all that is made of its bills, but for what it has not in any case.
 LOST = downstream("raw/bills") - STAGES.absent(SENDS).keys() - OTHERS
 # Bills and users alone make these ready; the others say what they lack.
-OF_BILLS = ("lifetime_value", "rfm_segments", "visit_forecast")
+OF_BILLS = ("lifetime_value", "rfm_segments")
 
 
 def counts(backfill):
@@ -98,9 +98,8 @@ def test_the_others_have_predictions_or_the_reason_why_not(backfilled: Backfille
             champions += 1
             rows = home.rows(f"predictions/{model}", name)
             assert len(rows) > 80
-            if model != "visit_forecast":  # which answers for stores
-                assert {row["user_id"] for row in rows} == {row["user_id"] for row in home.rows("features/rfm", name)}
-    assert champions >= (len(GOOD) if model in ("lifetime_value", "rfm_segments") else 0)
+            assert {row["user_id"] for row in rows} == {row["user_id"] for row in home.rows("features/rfm", name)}
+    assert champions == (len(GOOD) if model in OF_BILLS else 0)
 
 
 def test_the_mended_customer_becomes_whole(backfilled: Backfilled, mended):

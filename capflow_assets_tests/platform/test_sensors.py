@@ -191,7 +191,7 @@ def shifted(tmp_path_factory: pytest.TempPathFactory) -> Shifted:
         sends=("bills",),
     )
     world = simulate(brand)
-    home = TestHome(folder / "home")
+    home = TestHome(folder / "home", has_pictures=False)
     home.ok("onboard", str(land(world, folder / "files", -4)))
     tables = f"raw/bills,clean/bills,{features_of(MODEL)}"
     home.ok("run", "moved", "--select", f"{tables},*/{MODEL}")
