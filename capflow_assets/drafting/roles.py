@@ -95,11 +95,11 @@ def _of_lines(meanings: Meanings) -> float:
 
 
 def _of_bills(meanings: Meanings) -> float:
-    has_time = bool(meanings.best("billed_at"))
-    if not has_time or meanings.sample.array:
-        return 0
     name = meanings.best("bill_id")
     has_money = bool(meanings.best("user_id") and meanings.best("amount"))
+    has_time = bool(meanings.best("billed_at") or (name and has_money and meanings.unnamed_times))
+    if not has_time or meanings.sample.array:
+        return 0
     if name and not _is_nearly_key(meanings.sample, name) and not has_money:
         return 0
     if not name and not has_money:

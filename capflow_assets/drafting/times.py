@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -28,17 +29,20 @@ class Moment:
 
 def moment(meanings: Meanings, concept: str = "billed_at") -> Moment | None:
     """The time of a table's rows; None where no column is one."""
-    names = meanings.all(concept)
+    is_named = bool(meanings.all(concept))
+    names = meanings.all(concept) or (meanings.unnamed_times if concept == "billed_at" else [])
     name = next((one for one in names if _is_filled(meanings.sample, one)), next(iter(names), ""))
     if not name:
         return None
     column = meanings.sample.columns[name]
     form, why, questions = _format(meanings.sample, column)
     clock = _clock(meanings.sample) if concept == "billed_at" and _is_of_days(column, form) else ""
+    asked = [] if is_named else [f"is {name} when it was paid? No column is called so, and this one holds times"]
     others = [f"{other}" for other in names if other != name and meanings.sample.columns[other].kind == "time"]
     note = f"; there is {', '.join(others[:3])} as well" if others else ""
     if clock:
-        return _with_clock(meanings.sample, name, form, clock, why, questions)
+        timed = _with_clock(meanings.sample, name, form, clock, why, questions)
+        return dataclasses.replace(timed, questions=[*timed.questions, *asked])
     options = {}
     if form:
         has_clock = form in time_formats.COUNTS or any(part in form for part in ("H", "h"))
@@ -50,7 +54,7 @@ def moment(meanings: Meanings, concept: str = "billed_at") -> Moment | None:
     if mixed := column.mixed_formats:
         options, question = _mixed(name, mixed)
         questions.append(question)
-    return Moment(value, options, questions)
+    return Moment(value, options, [*questions, *asked])
 
 
 def column_moment(sample: Sample, name: str) -> Moment:

@@ -27,7 +27,7 @@ VOCABULARY = {
     "ricevuta acquisto fatura nota cupom encomenda bestelling bestellingen factuur kassabon aankoop zamowienie "
     "zamowienia paragon faktura rachunek transakcja ordre kvitto kvittering bestilling bong siparis fis",
     LINE: "line lines lineitem lineitems row detail details position positionen zeile posten ligne lignes linea lineas "
-    "riga righe linha linhas regel regels pozycja wiersz rad rader linje satir",
+    "riga righe linha linhas regel regels pozycja wiersz rad rader linje satir seq sequence",
     ITEM: "item items product products article articles stock goods listing variant track artikel produkt produkte "
     "produit produits articulo articulos producto productos articolo prodotto prodotti artigo produto produtos towar "
     "artykul vara vare varer urun material",
@@ -39,10 +39,12 @@ VOCABULARY = {
     "tienda sucursal negozio loja filial winkel filiaal vestiging sklep butik butikk magaza sube site seller sellers",
     TILL: "till register terminal kasse caisse caja cassa caixa kassa kasa pos",
     DATE: "date day datum tag jour fecha dia data giorno dato dag dzien tarih dt at on created placed timestamp "
-    "datetime moment when wann quand cuando quando zeitpunkt zeitstempel horodatage kaufdatum",
+    "datetime moment when wann quand cuando quando zeitpunkt zeitstempel horodatage kaufdatum ordered purchased sold "
+    "bought billed invoiced",
     TIME: "time clock uhrzeit zeit heure hora ora tijd godzina czas tid saat",
     QUANTITY: "quantity qty quant units pieces pcs count menge anzahl stueck stuck stuckzahl quantite qte cantidad "
-    "cant unidades quantita qta quantidade qtd qtde aantal hoeveelheid ilosc antal antall adet miktar",
+    "cant unidades quantita qta quantidade qtd qtde aantal hoeveelheid ilosc antal antall adet miktar cases cartons "
+    "boxes packs bottles pallets",
     PRICE: "price preis prix precio prezzo preco prijs cena pris fiyat",
     UNIT: "unit single each einzel unitaire unitario unitaria stuks stukprijs jednostkowa jednostkowy enhet birim per",
     AMOUNT: "amount total totals sum value revenue spend spent paid betrag summe gesamt gesamtbetrag wert montant "
@@ -63,7 +65,7 @@ VOCABULARY = {
     DESCRIPTION: "description desc descripcion descrizione descricao omschrijving opis beskrivning beskrivelse "
     "aciklama beschreibung bezeichnung designation libelle denominazione",
     CATEGORY: "category categories categorie group segment genre kategorie warengruppe gruppe famille rayon categoria "
-    "categorias gruppo grupo groep kategoria grupa varugrupp kategori subclass class collection",
+    "categorias gruppo grupo groep kategoria grupa varugrupp kategori subclass class collection secao seccion sezione",
     DEPARTMENT: "department dept abteilung departement departamento reparto afdeling dzial avdelning division",
     BRAND: "brand brands marke marque marca merk marka maerke vendor manufacturer hersteller fabricante",
     COMPANY: "company tenant mandant entity banner concept label firma societe empresa",
@@ -72,7 +74,7 @@ VOCABULARY = {
     REGION: "region state province bundesland provincia provincie wojewodztwo lan fylke",
     COUNTRY: "country land pays pais paese kraj ulke",
     EMAIL: "email mail courriel correo",
-    JOINED: "joined registered registration signup anmeldung inscription registro since seit",
+    JOINED: "joined registered registration signup anmeldung inscription registro cadastro since seit",
     REFUND: "refund refunds refunded return returned erstattung retoure remboursement reembolso rimborso",
     ID: "id ids no nr num number key code nummer numero numer identifier uid guid uuid ref reference kod n",
     OTHER: "shipped ship delivered due required cancelled canceled updated modified approved fulfilled exported "

@@ -353,3 +353,13 @@ def test_pictures_called_tables_are_refused_with_the_whole_reason(tmp_path):
         drafted(tmp_path, one__csv=b"\x89PNG" + bytes(600), two__csv=b"\xff\xd8\xff" + bytes(600))
     assert str(caught.value).count('[tables.media], source = "files"') == 2
     assert "more characters" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("said", "kept"), [("", "JPY"), ("KWD", "KWD"), ("kwd", "KWD"), ("USD", None)])
+def test_rows_of_the_currency_that_a_person_says_are_kept_and_not_those_of_the_commonest(said, kept, tmp_path):
+    rows = [f"B{place},C{place % 9},{day},5,{'KWD' if place % 3 else 'JPY'}\n" for place, day in enumerate(DAYS)]
+    rows += [f"X{place},C{place % 9},{day},700,JPY\n" for place, day in enumerate(DAYS)]
+    (tmp_path / "bills.csv").write_text(HEADER + ",currency\n" + "".join(rows))
+    proposal = draft([str(tmp_path)], tmp_path, {"currency": said} if said else {})
+    assert table(proposal).get("where") == (f"upper(currency) = '{kept}'" if kept else None)
+    assert any("never USD" in question for question in proposal.questions) is (said == "USD")
