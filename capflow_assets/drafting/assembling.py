@@ -17,6 +17,7 @@ from capflow_assets.drafting import (
     money,
     statuses,
     tables,
+    united,
     users,
 )
 from capflow_assets.drafting import words as w
@@ -66,6 +67,7 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
         if owner is not None:
             _add_number_options(table, owner.sample, questions)
             minor_units.in_whole_units(table, owner.sample, questions)
+            united.by_all_names(table, owner.sample)
             questions += owner.sample.questions
     if currency.is_unsure and "currency" not in answers:
         questions.append(f"in which currency are amounts? {currency.why}")

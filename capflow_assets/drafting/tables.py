@@ -23,7 +23,14 @@ OF_OTHERS = frozenset({w.CATEGORY, w.DEPARTMENT, w.BRAND, w.SUB, w.CITY, w.REGIO
 def drafted(name: str, sample: Sample) -> TableDraft:
     """A table that reads a sample's store, written as that is."""
     options = {key: Guess(value, sample.reasons.get(key, "")) for key, value in sample.options.items()}
-    return TableDraft(name, sample.source, sample.location, options, notes=list(sample.notes))
+    table = TableDraft(name, sample.source, sample.location, options, notes=list(sample.notes))
+    if sample.array and sample.source == "parquet":  # which has no option for it, as JSON has
+        around = dict.fromkeys(column.partition(".")[0] for column in sample.names)
+        kept = "".join(f"{quoted(column)}, " for column in around if column != sample.array)
+        array = quoted(sample.array)
+        table.query = Guess(f"select {kept}explode({array}) as {array}\nfrom records", "a row for each of the array")
+        table.inputs = {"records": TableDraft("records", sample.source, sample.location, dict(options))}
+    return table
 
 
 def user_names(meanings: Meanings) -> list[str]:

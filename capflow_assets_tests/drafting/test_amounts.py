@@ -35,7 +35,7 @@ def lines(folder, header, rows):
 def test_pieces_whose_name_is_not_known_are_known_by_what_they_make_of_a_price(pieces, tmp_path):
     header = ("Invoice Number", "Account", "Invoice Date", "Product Code", pieces, "Price per Case", "VAT", "Net")
     rows = [
-        (f"I{place // 2}", f"A{place % 7}", f"2024-01-{1 + place // 8:02}", f"W{place % 5}", n, price, n * price / 5, n * price)
+        (f"I{place // 2}", f"A{place % 7}", f"2024-01-{1 + place // 8:02}", f"W{place % 5}", n, price, n * 3, n * price)
         for place in range(60)
         for n, price in [(1 + place % 4, 10 + place % 5)]
     ]  # fmt: skip

@@ -6,14 +6,18 @@ import sqlite3
 import tomllib
 from contextlib import closing
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
 from capflow_assets.drafting.draft import draft
 
 RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail.parquet"
+DAYS = [datetime(2024, 1, day) for day in range(1, 29)]  # noqa: DTZ001  (of a file without zones)
 
 
 def tables(*places: Path) -> dict[str, dict]:
@@ -46,6 +50,43 @@ def test_the_sheets_of_a_workbook_are_tables_below_their_banners(tmp_path):
     }
     assert drafted["users"]["options"] == {"sheet": "People"}
     assert drafted["users"]["columns"] == {"user_id": "Customer No", "city": "City"}
+
+
+@pytest.mark.parametrize("last", [["Summe / Total", "", "", "", "", 750], []])
+def test_a_sheet_a_month_of_the_same_columns_is_one_table(last, tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "shop.xlsx", {"default_date_format": "yyyy-mm-dd"}) as book:
+        for month in (1, 2, 3):
+            sheet = book.add_worksheet(f"Month {month}")
+            sheet.write_row(0, 0, ["Invoice No", "Customer No", "Invoice Date", "Product No", "Qty", "Line Total"])
+            for place in range(30):
+                sheet.write_row(1 + place, 0, [f"I{month}{place // 3}", f"C{place // 3 % 5}"])
+                sheet.write_datetime(1 + place, 2, datetime(2024, month, 1 + place // 3))  # noqa: DTZ001
+                sheet.write_row(1 + place, 3, [f"P{place % 7}", 2, 12.5])
+            sheet.write_row(31, 0, last if month == 3 else ["Total", "", "", "", "", 750])
+    proposal = draft([str(tmp_path)], tmp_path, {})
+    drafted = tomllib.loads(proposal.text)["tables"]["line_items"]
+    assert drafted["options"] == {"sheet": "*", **({"skip_last": 1} if last else {})}
+    assert not any("as well as" in question for question in proposal.questions)
+
+
+def test_an_array_in_parquet_is_a_table_of_lines_by_a_query(tmp_path):
+    orders = [
+        {"order_id": f"O{place}", "customer": {"id": f"C{place % 7}"}, "ordered_at": DAYS[place % 28],
+         "lines": [{"sku": f"P{place % 5}", "qty": 2, "line_total": Decimal("12.50")}], "total": Decimal("12.50")}
+        for place in range(60)
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(orders), tmp_path / "orders.parquet")
+    drafted = tables(tmp_path / "orders.parquet")
+    assert drafted["bills"]["columns"] == {
+        "bill_id": "order_id", "user_id": "customer.id", "billed_at": "ordered_at", "amount": "total",
+    }  # fmt: skip
+    lines = drafted["line_items"]
+    assert lines["query"].splitlines() == [
+        "select order_id, customer, ordered_at, total, explode(lines) as lines", "from records",
+    ]  # fmt: skip
+    assert lines["columns"] == {
+        "bill_id": "order_id", "item_id": "lines.sku", "quantity": "lines.qty", "amount": "lines.line_total",
+    }  # fmt: skip
 
 
 def test_a_database_without_keys_is_joined_by_its_columns(tmp_path):
