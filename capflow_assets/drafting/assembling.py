@@ -193,13 +193,6 @@ def _joined_with_head(table: TableDraft, bill: str, bills: TableDraft, head: str
     on = f"on head.{quoted(head)} = line.{quoted(bill)}"
     why = "lines of bills that are no purchases are left out as well"
     qualified = _qualified(condition, known.bills.sample.names if known.bills else ())
-    if table.source == "sql":
-        first, second = (f'"{meanings.sample.name}"' for meanings in (known.lines, known.bills) if meanings)
-        qualified = qualified.replace("`", '"')
-        text = f"select line.*\nfrom {first} line\njoin {second} head {on}\nwhere {qualified}"
-        table.options = {key: guess for key, guess in table.options.items() if key != "table"}
-        table.options["query"] = Guess(text, why)
-        return
     table.query = Guess(f"select line.*\nfrom lines line\njoin heads head {on}\nwhere {qualified}", why)
     table.inputs = {
         "lines": TableDraft("lines", table.source, table.location, dict(table.options)),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets.drafting.encodings import encoding_of
 from capflow_assets.drafting.samples import Link, Sample
@@ -18,11 +18,22 @@ from capflow_assets.sources.reading import packed_files, storage
 from capflow_assets.sources.reading.arrow_frames import unique_names
 from capflow_assets.sources.sql import addresses, database_access, relations
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Inspector
+
 MOST_ROWS = 20_000
 MOST_TABLES = 200
 MOST_RECORDS = 5_000
 MOST_JSON_BYTES = 8 << 20
 SHOWN_CHARACTERS = 40
+# Tables, partitioned and foreign ones and views, those of the usual schema first.
+READABLE = """
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f', 'v') AND NOT c.relispartition
+      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND has_schema_privilege(n.oid, 'usage') AND has_table_privilege(c.oid, 'select')
+    ORDER BY n.nspname <> current_schema(), c.relkind = 'v', n.nspname, c.relname
+"""
 
 
 def excel_samples(path: str, name: str) -> Iterator[Sample]:
@@ -141,19 +152,19 @@ def database_samples(location: str, user: str = "", password_variable: str = "")
                                     "prefer", None, None)  # fmt: skip
     with database_access.opened(where, access) as connection:
         inspector = inspect(connection)
-        for table in [*inspector.get_table_names(), *inspector.get_view_names()][:MOST_TABLES]:
-            sql = relations.quoted_table(connection.dialect, None, table)
+        for schema, table in islice(_tables_of(connection, inspector), MOST_TABLES):
+            sql = relations.quoted_table(connection.dialect, schema, table)
             count = int(connection.exec_driver_sql(f"SELECT count(*) FROM {sql}").scalar() or 0)  # noqa: S608
             rows = connection.exec_driver_sql(f"SELECT * FROM {sql}").mappings()  # noqa: S608
             names = tuple(rows.keys())
             some = [tuple(_cell(value) for value in row.values()) for row in rows.fetchmany(MOST_ROWS)]
             links = tuple(
                 Link(link["constrained_columns"][0], link["referred_table"], (link["referred_columns"] or [""])[0])
-                for link in inspector.get_foreign_keys(table)
+                for link in inspector.get_foreign_keys(table, schema=schema)
                 if len(link["constrained_columns"]) == 1
             )
-            key = tuple(inspector.get_pk_constraint(table).get("constrained_columns") or ())
-            options: dict[str, Any] = {"table": table}
+            key = tuple(inspector.get_pk_constraint(table, schema=schema).get("constrained_columns") or ())
+            options: dict[str, Any] = {"table": ".".join(_part(part) for part in (schema, table) if part)}
             if user:
                 options["user"] = user
             if password_variable:
@@ -162,6 +173,27 @@ def database_samples(location: str, user: str = "", password_variable: str = "")
                 table, "sql", location, relations_names(names), tuple(some), options, rows_total=count,
                 is_whole=count == len(some), links=links, key=key,
             )  # fmt: skip
+
+
+def _tables_of(connection: Connection, inspector: Inspector) -> Iterator[tuple[str | None, str]]:
+    """The schema and the name of each table and view that may be read; partitions are of their table.
+
+    The schema is None where it is the one that names stand in by themselves.
+    """
+    if connection.dialect.name != "postgresql":
+        yield from ((None, name) for name in [*inspector.get_table_names(), *inspector.get_view_names()])
+        return
+    for schema, name in connection.exec_driver_sql(READABLE):
+        yield None if schema == inspector.default_schema_name else schema, name
+
+
+def _part(name: str) -> str:
+    """A part of a table's name, in double quotes where it has a dot in it.
+
+    >>> _part("orders"), _part("line.items")
+    ('orders', '"line.items"')
+    """
+    return '"' + name.replace('"', '""') + '"' if set(name) & {".", '"'} else name
 
 
 def relations_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -168,17 +168,8 @@ def _join_groups(table: TableDraft, sample: Sample, roles: Roles) -> None:
         kept = ", ".join(f"i.{quoted(column)}" for column in sample.names)
         joined = f"select {kept}, g.{quoted(name)} as category_name"
         on = f"on g.{quoted(key)} = i.{quoted(own)}"
-        if sample.source == "sql" and other.sample.source == "sql":
-            text = f'{joined}\nfrom "{sample.name}" i\nleft join "{other.sample.name}" g {on}'.replace("`", '"')
-            table.options = {key: guess for key, guess in table.options.items() if key != "table"}
-            table.options["query"] = Guess(text, "its group's name is in a table of its own")
-        elif sample.source != "sql" and other.sample.source != "sql":
-            table.query = Guess(
-                f"{joined}\nfrom list i\nleft join groups g {on}", "its group's name is in another file"
-            )
-            table.inputs = {"list": drafted("list", sample), "groups": drafted("groups", other.sample)}
-        else:
-            continue
+        table.query = Guess(f"{joined}\nfrom list i\nleft join groups g {on}", "its group's name is in another table")
+        table.inputs = {"list": drafted("list", sample), "groups": drafted("groups", other.sample)}
         table.columns["category"] = Guess("category_name")
         roles.others = [(one, why) for one, why in roles.others if one is not other]
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tomllib
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ import pytest
 import xlsxwriter
 
 from capflow_assets.drafting.draft import draft
+from capflow_assets_doubles.sql_servers import PASSWORD, PASSWORD_ENV, READER, Server, postgres
 
 RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail.parquet"
 DAYS = [datetime(2024, 1, day) for day in range(1, 29)]  # noqa: DTZ001  (of a file without zones)
@@ -117,3 +119,34 @@ def test_online_retail_is_drafted_as_a_person_wrote_it(tmp_path):
         "amount": "UnitPrice * Quantity",
     }
     assert drafted["items"]["columns"] == {"item_id": "StockCode", "name": "Description"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch, postgres() as database:
+        patch.setenv(PASSWORD_ENV, PASSWORD)
+        yield database
+
+
+def test_a_postgresql_is_drafted_without_its_partitions_with_its_schemas_and_by_an_enum_called_state(server):
+    server.run(
+        "create schema crm",
+        "create type state as enum ('new', 'paid', 'cancelled')",
+        "create table crm.customers (id int primary key, country text, created_at timestamptz)",
+        """create table orders (id int, customer_id int, state state, "placedAt" timestamptz, total money)
+           partition by range (id)""",
+        "create table orders_old partition of orders for values from (0) to (30)",
+        "create table orders_new partition of orders for values from (30) to (1000)",
+        "create table order_items (order_id int, product_id int, quantity int, price money)",
+        "insert into crm.customers select i, 'NO', timestamptz '2024-01-01 00:00Z' from generate_series(0, 6) i",
+        """insert into orders select i, i % 7, (case when i % 5 = 0 then 'cancelled' else 'paid' end)::state,
+           timestamptz '2024-01-01 00:00Z' + i * interval '1 day', 20 from generate_series(0, 99) i""",
+        "insert into order_items select i % 100, i % 9, 2, 5 from generate_series(0, 199) i",
+    )
+    proposal = draft([server.location()], None, {}, READER, PASSWORD_ENV)
+    drafted = tomllib.loads(proposal.text)["tables"]
+    assert not any("orders_" in line for line in (*proposal.questions, *proposal.text.splitlines()))
+    assert drafted["users"]["options"]["table"] == "crm.customers"
+    assert drafted["bills"]["where"] == "coalesce(state, '') not in ('cancelled')"
+    assert drafted["line_items"]["inputs"]["heads"]["options"]["table"] == "orders"
+    assert "where coalesce(head.state, '') not in ('cancelled')" in drafted["line_items"]["query"]
