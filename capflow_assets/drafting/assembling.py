@@ -169,7 +169,7 @@ def _purchases(head: Meanings, known: Roles, questions: list[str], currency: str
     condition, _, asked = statuses.purchases(head)
     questions += asked
     where = _both(condition, deletions.kept_rows(head))
-    code = currency.upper() or money.currency(known.every).value
+    code = currency or money.currency(known.every).value
     if other := money.other_currencies(head, code):
         questions.append(f"{other}, and never {code}: all rows are taken for {code}; is that meant?")
     if one := money.one_currency(head, code):

@@ -51,6 +51,9 @@ def look(places: Sequence[str], start: Path | None, user: str = "", password_var
 
     Files of one kind with the same columns are one table, at the location that means all of them: a folder or a glob.
     Locations are relative to ``start`` where they lie below it; absolute where it is None.
+
+    Raises:
+        CapflowError: the only place cannot be opened.
     """
     samples: list[Sample] = []
     refused: dict[str, list[str]] = {}
@@ -62,6 +65,8 @@ def look(places: Sequence[str], start: Path | None, user: str = "", password_var
                 location = place if place.startswith("s3://") else os.path.abspath(place)  # noqa: PTH100
                 _add_files(samples, refused, location, start)
         except CapflowError as error:
+            if len(places) == 1:
+                raise
             refused.setdefault(str(error), []).append("")
     return Seen(_grouped(samples, start), [_refusal(words, files) for words, files in refused.items()])
 
