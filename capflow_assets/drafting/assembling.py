@@ -15,6 +15,7 @@ from capflow_assets.drafting import (
     marketing,
     minor_units,
     money,
+    returns,
     statuses,
     tables,
     united,
@@ -67,6 +68,8 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
         if owner is not None:
             _add_number_options(table, owner.sample, questions)
             minor_units.in_whole_units(table, owner.sample, questions)
+            if table.name in ("bills", "line_items"):
+                returns.taken_back(table, owner.sample, questions)
             united.by_all_names(table, owner.sample)
             questions += owner.sample.questions
     if currency.is_unsure and "currency" not in answers:

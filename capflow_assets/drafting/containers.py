@@ -174,7 +174,7 @@ def _grouped(samples: Sequence[Sample], start: Path | None) -> list[Sample]:
     """Samples of files of one kind and with the same columns, or those of an older or newer version, as one."""
     groups: dict[object, list[Sample]] = {}
     for sample in samples:
-        inner = sample.options.get("sheet"), sample.array, sample.options.get("table")
+        inner = str(sample.options.get("sheet")), sample.array, sample.options.get("table")
         key = (sample.source, sample.names, inner) if sample.source != "sql" else id(sample)
         groups.setdefault(key, []).append(sample)
     together = united(list(groups.values()))

@@ -41,24 +41,30 @@ def united(groups: Sequence[Sequence[Sample]]) -> list[list[Sample]]:
 
 
 def sheets_as_one(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples of a workbook's sheets, under ``sheet = "*"`` where all of them have the same columns.
+    """The samples of a workbook's sheets, those of the same columns as one: ``sheet = "*"``, or a list of names.
 
     Where some have a row of sums below and others none, landing sets it aside by its word.
     """
-    apart = [{key: value for key, value in sample.options.items() if key not in OF_A_SHEET} for sample in samples]
-    is_alike = all(sample.names == samples[0].names and options == apart[0]
-                   for sample, options in zip(samples, apart, strict=True))  # fmt: skip
-    if len(samples) < 2 or not is_alike:
-        return list(samples)
-    first = samples[0]
-    below = {sample.options.get(BELOW, 0) for sample in samples}
-    first.options = {SHEET: "*", **apart[0], **({BELOW: max(below)} if len(below) == 1 and max(below) else {})}
+    alike: dict[object, list[Sample]] = {}
+    for sample in samples:
+        own = sorted((key, str(value)) for key, value in sample.options.items() if key not in OF_A_SHEET)
+        alike.setdefault((sample.names, *own), []).append(sample)
+    groups = alike.values()
+    return [_one_sheet(group, is_all=len(groups) == 1) if len(group) > 1 else group[0] for group in groups]
+
+
+def _one_sheet(samples: Sequence[Sample], *, is_all: bool) -> Sample:
+    first, sheets = samples[0], [sample.options[SHEET] for sample in samples]
+    below = {sample.options.pop(BELOW, 0) for sample in samples}
+    if len(below) == 1 and max(below):
+        first.options[BELOW] = max(below)
+    first.options[SHEET] = "*" if is_all else sheets
     first.reasons[SHEET] = f"{len(samples)} sheets of the same columns"
     first.parts = tuple((sample.name, len(sample.rows)) for sample in samples)
     first.rows = tuple(row for sample in samples for row in sample.rows)
     first.rows_total = sum(sample.rows_total for sample in samples)
     first.is_whole = all(sample.is_whole for sample in samples)
-    return [first]
+    return first
 
 
 def by_all_names(table: TableDraft, sample: Sample) -> None:

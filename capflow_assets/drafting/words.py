@@ -34,14 +34,15 @@ VOCABULARY = {
     SKU: "sku pzn ean upc gtin barcode plu asin isbn",
     USER: "customer customers client clients user users member members buyer buyers shopper shoppers account card "
     "loyalty household contact kunde kunden kundin mitglied kaeufer kundenkarte karte acheteur adherent carte cliente "
-    "clientes comprador socio tarjeta tessera cartao klant klanten klantenkaart lid klient karta kund kunder musteri",
+    "clientes comprador socio tarjeta tessera cartao klant klanten klantenkaart lid klient karta kund kunder "
+    "musteri subscriber subscribers abonnent abonnenten abonne patient patients hshd hh",
     STORE: "store stores shop shops branch outlet location filiale filialen laden markt standort magasin boutique "
     "tienda sucursal negozio loja filial winkel filiaal vestiging sklep butik butikk magaza sube site seller sellers",
     TILL: "till register terminal kasse caisse caja cassa caixa kassa kasa pos",
     DATE: "date day datum tag jour fecha dia data giorno dato dag dzien tarih dt at on created placed timestamp "
     "datetime moment when wann quand cuando quando zeitpunkt zeitstempel horodatage kaufdatum ordered purchased sold "
     "bought billed invoiced",
-    TIME: "time clock uhrzeit zeit heure hora ora tijd godzina czas tid saat",
+    TIME: "time clock uhrzeit zeit heure hora ora tijd godzina czas tid saat tm",
     QUANTITY: "quantity qty quant units pieces pcs count menge anzahl stueck stuck stuckzahl quantite qte cantidad "
     "cant unidades quantita qta quantidade qtd qtde aantal hoeveelheid ilosc antal antall adet miktar cases cartons "
     "boxes packs bottles pallets",
@@ -98,6 +99,7 @@ CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # What joins the parts of a compound: Auftrag-s-nummer, Kunde-n-nummer.
 JOINTS = ("", "s", "n", "en", "es", "e")
 SHORTEST_PART = 2
+ABBREVIATED = frozenset({"art", "artnr", "prod"})
 
 
 def tokens(name: str) -> list[str]:
@@ -120,7 +122,10 @@ def meaning(name: str) -> frozenset[str]:
     >>> sorted(meaning("伝票番号")), sorted(meaning("订单日期")), sorted(meaning("Номер чека"))
     (['bill', 'id'], ['bill', 'date'], ['bill', 'id'])
     """
-    return frozenset(tag for word in tokens(name) for tag in _of_word(word))
+    words = tokens(name)
+    tags = frozenset(tag for word in words for tag in _of_word(word))
+    # Art.-Nr. is that of an article; Art alone is German for a kind.
+    return tags | {ITEM} if ID in tags and ABBREVIATED & set(words) else tags
 
 
 def is_known(name: str) -> bool:

@@ -71,6 +71,23 @@ def test_a_sheet_a_month_of_the_same_columns_is_one_table(last, tmp_path):
     assert not any("as well as" in question for question in proposal.questions)
 
 
+def test_sheets_of_the_same_columns_beside_others_are_one_table_by_their_names(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "shop.xlsx") as book:
+        for city in ("Oslo", "Bergen"):
+            sheet = book.add_worksheet(city)
+            sheet.write_row(0, 0, ["Belegnr.", "Kunden-Nr.", "Datum", "Art.-Nr.", "Menge", "Betrag"])
+            for n in range(30):
+                sheet.write_row(
+                    1 + n, 0, [f"{city}{n // 3}", f"C{n % 5}", f"2024-01-{1 + n // 3:02}", f"P{n % 7}", 2, 12.5]
+                )
+        legend = book.add_worksheet("Legende")
+        legend.write_row(0, 0, ["Wort", "Sinn"])
+        legend.write_row(1, 0, ["Menge", "Anzahl"])
+    lines = tables(tmp_path / "shop.xlsx")["line_items"]
+    assert lines["options"] == {"sheet": ["Oslo", "Bergen"]}
+    assert lines["columns"]["item_id"] == "Art.-Nr."
+
+
 def test_an_array_in_parquet_is_a_table_of_lines_by_a_query(tmp_path):
     orders = [
         {"order_id": f"O{place}", "customer": {"id": f"C{place % 7}"}, "ordered_at": DAYS[place % 28],
