@@ -142,9 +142,9 @@ def report(
     names(context, home, [customer])
     from capflow_assets.pages.report import read_page
 
-    with looked_at(context, home) as (deployment, _):
+    with looked_at(context, home) as (deployment, instance):
         declared = deployment.customer(customer)
-        _refuse_absent(deployment, customer, "validation/kpis")
+        _refuse_absent(deployment, instance, customer, "validation/kpis")
         if output is None:
             place = _page_in_the_lake(deployment, declared)
         else:
