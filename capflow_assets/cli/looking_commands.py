@@ -24,6 +24,7 @@ from capflow_assets.cli.options import (
 from capflow_assets.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
+    import dagster as dg
     import pyarrow as pa
 
     from capflow_assets.customers.customer import Customer
@@ -86,12 +87,12 @@ def show(
             else:
                 written(entries.slice(0, limit), f"features of {customer}")
         elif format is TableFormat.table and output is None:
-            _refuse_absent(deployment, customer, table)
+            _refuse_absent(deployment, instance, customer, table)
             rows = deployment.lake.arrow(customer, table)
             title = f"{table} of {customer}"
             print_table(title, rows, 20 if limit is None else limit, counts(instance, table, customer))
         else:
-            _refuse_absent(deployment, customer, table)
+            _refuse_absent(deployment, instance, customer, table)
             written(deployment.lake.arrow(customer, table, limit), f"{table} of {customer}")
 
 
@@ -141,9 +142,9 @@ def report(
     names(context, home, [customer])
     from capflow_assets.pages.report import read_page
 
-    with looked_at(context, home) as (deployment, _):
+    with looked_at(context, home) as (deployment, instance):
         declared = deployment.customer(customer)
-        _refuse_absent(deployment, customer, "validation/kpis")
+        _refuse_absent(deployment, instance, customer, "validation/kpis")
         if output is None:
             place = _page_in_the_lake(deployment, declared)
         else:
@@ -187,11 +188,11 @@ def explain(
         print_report(report, format.value)
 
 
-def _refuse_absent(deployment: Deployment, customer: str, table: str) -> None:
-    """Refuse a table that a customer cannot have, with the tables of the TOML that it would be made of.
+def _refuse_absent(deployment: Deployment, instance: dg.DagsterInstance, customer: str, table: str) -> None:
+    """Refuse a table that a customer cannot have: with what it would be made of, or with what its model still needs.
 
     Raises:
-        NotFoundError: says which is not declared; running would not make it.
+        NotFoundError: says which table is not declared, or why the model is not ready; running would not make it.
     """
     if deployment.lake.exists(customer, table):  # whatever has become of the TOML since
         return
@@ -202,6 +203,14 @@ def _refuse_absent(deployment: Deployment, customer: str, table: str) -> None:
             came=absent[table],
             do="declare what it is made of in the TOML, and onboard it again: capflow onboard FILE.toml --replace",
         )
+    stage, _, model = table.partition("/")
+    if stage == "predictions" and model in deployment.stages.models:
+        from capflow_assets.graph.status import status_rows
+
+        (row,) = (row for row in status_rows(deployment, instance, [customer]) if row["model"] == model)
+        if row["readiness"] == "not ready":
+            do = f"see what would make it ready: capflow explain {customer} {model}"
+            raise NotFoundError(f"{customer} has no {table}", came=f"not ready: {row['readiness_reason']}", do=do)
 
 
 def _page_in_the_lake(deployment: Deployment, customer: Customer) -> str:

@@ -15,6 +15,7 @@ MOST_ROWS = 5_000
 ENOUGH = 0.97
 CENT = 0.011
 MOST_DISCOUNTED = 0.7
+FEWEST_SEVERAL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,13 @@ def line_money(sample: Sample, columns: LineColumns) -> LineMoney:
         paid = [rows.after_discount(place) for place in range(rows.count)]
         return LineMoney(amount, Guess(f"{product} * {off}", "a fraction of the price"), paid)
     return _less(rows, Guess(product, "no column has what a line costs"), products)
+
+
+def is_product(sample: Sample, amount: str, pieces: str, price: str) -> bool:
+    """Whether a column is pieces times price in nearly all rows, of which some have more pieces than one."""
+    rows = _Rows(sample, LineColumns(pieces, price, (amount,)))
+    several = [number for number in rows.of(pieces) if number is not None and abs(number) != 1]
+    return len(several) >= FEWEST_SEVERAL and rows.holds(amount, rows.product)
 
 
 def _less(rows: _Rows, amount: Guess, values: Sequence[float | None]) -> LineMoney:

@@ -15,8 +15,10 @@ from capflow_assets.drafting import (
     marketing,
     minor_units,
     money,
+    returns,
     statuses,
     tables,
+    united,
     users,
 )
 from capflow_assets.drafting import words as w
@@ -46,7 +48,7 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
         of_bills.where = head_where
         if of_lines is None and known.bills is not None and "bill_id" in of_bills.columns:
             lines.add_restarting(of_bills, known.bills, str(of_bills.columns["bill_id"].value), questions)
-    _leave_out(of_bills, of_lines, known, questions)
+    _leave_out(of_bills, of_lines, known, questions, answers.get("currency", ""))
     corrections.add_later_records(of_bills, of_lines, known, questions)
     others = [
         users.users(known, questions),
@@ -66,6 +68,9 @@ def assembled(samples: Sequence[Sample], answers: dict[str, str], name: str) -> 
         if owner is not None:
             _add_number_options(table, owner.sample, questions)
             minor_units.in_whole_units(table, owner.sample, questions)
+            if table.name in ("bills", "line_items"):
+                returns.taken_back(table, owner.sample, questions)
+            united.by_all_names(table, owner.sample)
             questions += owner.sample.questions
     if currency.is_unsure and "currency" not in answers:
         questions.append(f"in which currency are amounts? {currency.why}")
@@ -135,13 +140,18 @@ def _add_amounts(bills: TableDraft, known: Roles, of_lines: lines.Lines | None, 
         bills.columns["quantity"] = Guess(quantity)
 
 
-def _leave_out(bills: TableDraft | None, of_lines: lines.Lines | None, known: Roles, questions: list[str]) -> None:
-    """Leave out rows that are no purchases: where their own status says so, or that of their bill."""
+def _leave_out(
+    bills: TableDraft | None, of_lines: lines.Lines | None, known: Roles, questions: list[str], currency: str
+) -> None:
+    """Leave out rows that are no purchases: where their own status says so, or that of their bill.
+
+    ``currency`` is the one that a person has said; blank where the files tell.
+    """
     lines_table = of_lines.table if of_lines else None
     head = known.bills or known.lines
     if head is None:
         return
-    where = _purchases(head, known, questions)
+    where = _purchases(head, known, questions, currency)
     if bills is not None and where is not None:
         bills.where = whole = where if bills.where is None else _joined(bills.where, where)
         if lines_table is not None and of_lines is not None and known.lines is not None and known.bills is not None:
@@ -157,12 +167,14 @@ def _leave_out(bills: TableDraft | None, of_lines: lines.Lines | None, known: Ro
         lines_table.where = _both(lines_table.where, own) if own else lines_table.where
 
 
-def _purchases(head: Meanings, known: Roles, questions: list[str]) -> Guess | None:
+def _purchases(head: Meanings, known: Roles, questions: list[str], currency: str) -> Guess | None:
     """The condition on a bill's own row that it is a purchase: by its status, not deleted, of the one currency."""
     condition, _, asked = statuses.purchases(head)
     questions += asked
     where = _both(condition, deletions.kept_rows(head))
-    code = money.currency(known.every).value
+    code = currency or money.currency(known.every).value
+    if other := money.other_currencies(head, code):
+        questions.append(f"{other}, and never {code}: all rows are taken for {code}; is that meant?")
     if one := money.one_currency(head, code):
         questions.append(f"amounts are in several currencies: rows in others than {code} are left out")
         where = _both(where, Guess(one, "" if condition else "amounts of one currency"))
@@ -184,13 +196,6 @@ def _joined_with_head(table: TableDraft, bill: str, bills: TableDraft, head: str
     on = f"on head.{quoted(head)} = line.{quoted(bill)}"
     why = "lines of bills that are no purchases are left out as well"
     qualified = _qualified(condition, known.bills.sample.names if known.bills else ())
-    if table.source == "sql":
-        first, second = (f'"{meanings.sample.name}"' for meanings in (known.lines, known.bills) if meanings)
-        qualified = qualified.replace("`", '"')
-        text = f"select line.*\nfrom {first} line\njoin {second} head {on}\nwhere {qualified}"
-        table.options = {key: guess for key, guess in table.options.items() if key != "table"}
-        table.options["query"] = Guess(text, why)
-        return
     table.query = Guess(f"select line.*\nfrom lines line\njoin heads head {on}\nwhere {qualified}", why)
     table.inputs = {
         "lines": TableDraft("lines", table.source, table.location, dict(table.options)),

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from string import ascii_letters
 
 from capflow_assets.drafting.samples import Sample
-from capflow_assets.drafting.stored import database_samples, excel_samples, json_samples, parquet_sample
+from capflow_assets.drafting.stored import database_samples, excel_samples, json_samples, parquet_samples
 from capflow_assets.drafting.text_files import text_sample
+from capflow_assets.drafting.united import sheets_as_one, united
 from capflow_assets.errors import CapflowError, SourceError, listed
 from capflow_assets.landing.personal_names import plain_name
 from capflow_assets.sources.reading import packed_files
@@ -50,6 +51,9 @@ def look(places: Sequence[str], start: Path | None, user: str = "", password_var
 
     Files of one kind with the same columns are one table, at the location that means all of them: a folder or a glob.
     Locations are relative to ``start`` where they lie below it; absolute where it is None.
+
+    Raises:
+        CapflowError: the only place cannot be opened.
     """
     samples: list[Sample] = []
     refused: dict[str, list[str]] = {}
@@ -61,6 +65,8 @@ def look(places: Sequence[str], start: Path | None, user: str = "", password_var
                 location = place if place.startswith("s3://") else os.path.abspath(place)  # noqa: PTH100
                 _add_files(samples, refused, location, start)
         except CapflowError as error:
+            if len(places) == 1:
+                raise
             refused.setdefault(str(error), []).append("")
     return Seen(_grouped(samples, start), [_refusal(words, files) for words, files in refused.items()])
 
@@ -117,9 +123,9 @@ def _of_file(path: str, size: int, name: str, named: str) -> Iterator[Sample]:
     if head.startswith(SQLITE):
         yield from database_samples(f"sqlite:///{named}")
     elif head.startswith(PARQUET):
-        yield parquet_sample(path, name)
+        yield from parquet_samples(path, name)
     elif head.startswith((OLD_EXCEL, b"PK")):
-        yield from excel_samples(path, name)
+        yield from sheets_as_one(list(excel_samples(path, name)))
     elif any(head.startswith(mark) for mark in MEDIA) or _is_binary(head):
         return
     elif bare[:1] in (b"{", b"[") and b'"' in bare:
@@ -165,13 +171,14 @@ def relative(path: str, start: Path | None) -> str:
 
 
 def _grouped(samples: Sequence[Sample], start: Path | None) -> list[Sample]:
-    """Samples of files of one kind and with the same columns as one."""
+    """Samples of files of one kind and with the same columns, or those of an older or newer version, as one."""
     groups: dict[object, list[Sample]] = {}
     for sample in samples:
-        inner = sample.options.get("sheet"), sample.array, sample.options.get("table")
+        inner = str(sample.options.get("sheet")), sample.array, sample.options.get("table")
         key = (sample.source, sample.names, inner) if sample.source != "sql" else id(sample)
         groups.setdefault(key, []).append(sample)
-    return [_one(group, start) if len(group) > 1 or len(group[0].files) > 1 else group[0] for group in groups.values()]
+    together = united(list(groups.values()))
+    return [_one(group, start) if len(group) > 1 or len(group[0].files) > 1 else group[0] for group in together]
 
 
 def _one(group: Sequence[Sample], start: Path | None) -> Sample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,8 +13,9 @@ from capflow_assets.drafting.containers import Seen, look
 from capflow_assets.drafting.marketing import is_of_marketing
 from capflow_assets.drafting.samples import Sample
 from capflow_assets.drafting.toml_draft import text_of
-from capflow_assets.errors import SourceError, listed
+from capflow_assets.errors import CapflowError, SourceError, listed
 from capflow_assets.landing.personal_names import plain_name
+from capflow_assets.landing.time_zones import known_zone
 
 NEEDED = (
     "lines with a bill's number (or a user and a time), an item, and pieces or an amount; or bills with a user, a time "
@@ -51,7 +53,9 @@ def draft(
     Raises:
         SourceError: nothing in the files is a table of bills, lines, messages, used coupons or reviews; says what was
             seen and what is needed.
+        CapflowError: an answer is none that a TOML may have.
     """
+    answers = _checked(answers)
     seen = look(places, start, user, password_variable)
     name = answers.get("name") or _name(places)
     of_what = " ".join(listed((PurePosixPath(place).name or place for place in places), most=3).split())
@@ -61,12 +65,26 @@ def draft(
         beside = [one.name for one in seen.samples if id(one) not in known and is_of_marketing(one)]
         text, questions = programs.drafted(program, placed, {"name": name, **answers}, of_what, beside)
         return Drafted(text, questions, seen.refused, programs.tables_of(program), program)
-    proposal = assembled(seen.samples, dict(answers), name)
+    proposal = assembled(seen.samples, answers, name)
     if not ENOUGH & {table.name for table in proposal.tables}:
         raise _nothing(seen, places)
     return Drafted(
         text_of(proposal, of_what), proposal.questions, seen.refused, tuple(table.name for table in proposal.tables)
     )
+
+
+def _checked(answers: Mapping[str, str]) -> dict[str, str]:
+    """The answers as a TOML may have them: a currency in capitals."""
+    checked = dict(answers)
+    if currency := checked.get("currency"):
+        checked["currency"] = currency.strip().upper()
+        if not re.fullmatch("[A-Z]{3}", checked["currency"]):
+            raise CapflowError("--currency", expected="three letters, such as EUR", came=repr(currency))
+    try:
+        known_zone(checked.get("time_zone") or "UTC")
+    except ValueError as error:
+        raise CapflowError("--time-zone", expected=str(error), came=repr(checked["time_zone"])) from None
+    return checked
 
 
 def _nothing(seen: Seen, places: Sequence[str]) -> SourceError:
@@ -75,7 +93,7 @@ def _nothing(seen: Seen, places: Sequence[str]) -> SourceError:
     if more := max(0, len(seen.samples) - SHOWN_TABLES) + max(0, len(seen.refused) - SHOWN_TABLES):
         received.append(f"{more:,} more")
     return SourceError(
-        "No table of bills or of their lines was recognised",
+        "No table of bills or of their lines was recognised" if seen.samples else "Nothing could be read",
         expected=NEEDED,
         came="; ".join(received) or "nothing",
         where=listed(places),
@@ -84,10 +102,11 @@ def _nothing(seen: Seen, places: Sequence[str]) -> SourceError:
 
 
 def _said(refusal: str) -> str:
-    """A refusal in one line: what is wrong, what came and where."""
+    """A refusal in one line: what is wrong, what came or else was expected, and where."""
     first, *others = refusal.split("\n")
     parts = {line.strip().partition(": ")[0]: line.strip().partition(": ")[2] for line in others}
-    more = [parts[name] for name in ("Came", "Where", "To do") if parts.get(name)]
+    expected = [f"expected {parts['Expected']}"] if parts.get("Expected") and not parts.get("Came") else []
+    more = expected + [parts[name] for name in ("Came", "Where", "To do") if parts.get(name)]
     return "; ".join([first.rstrip("."), *more])
 
 

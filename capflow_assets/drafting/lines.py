@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capflow_assets.drafting import words as w
-from capflow_assets.drafting.amounts import LineColumns, LineMoney, line_money
+from capflow_assets.drafting.amounts import LineColumns, LineMoney, is_product, line_money
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Guess, TableDraft, quoted
 from capflow_assets.drafting.roles import Roles
@@ -18,6 +18,7 @@ from capflow_assets.drafting.times import moment
 MOST_SEVERAL = 0.03
 HEAD_FILLED = 0.97
 LEAST_ROWS_A_BILL, MOST_ROWS_A_BILL = 1.05, 80
+NO_AMOUNT = frozenset({w.ID, w.TAX, w.DISCOUNT, w.SHIPPING, w.COST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ def line_items(roles: Roles, questions: list[str]) -> Lines | None:
         table.columns["billed_at"] = when.value
         table.options |= when.options
         questions += when.questions
+    elif roles.bills is None:
+        questions.append(f"{sample.name}: no column says when it was paid. Its columns are {', '.join(sample.names)}")
     money = _add_money(table, meanings, questions)
     if not bill:
         _add_bill_key(table, questions)
@@ -118,7 +121,7 @@ def _item(meanings: Meanings) -> tuple[Guess, str]:
 def _called(meanings: Meanings, ids: Sequence[str]) -> str:
     """A column that is called a name of nothing, and is the items': one for each of them."""
     sample = meanings.sample
-    names = _of_the_line(sample, [name for name in sample.names if meanings.tags[name] == {w.NAME}])
+    names = _of_the_line(sample, [name for name in sample.names if meanings.tags[name] - {w.BILL} == {w.NAME}])
     return next((name for name in names for item in ids if sample.determines(item, name)), "")
 
 
@@ -162,6 +165,10 @@ def _add_money(table: TableDraft, meanings: Meanings, questions: list[str]) -> L
         quantity, amounts = pieces, [name for name in amounts if name != pieces]
         table.notes.append(f"{quantity} has small whole numbers beside a price: it is taken for the pieces")
     discount = next(iter(_of_the_line(sample, meanings.all("discount"))), "")
+    if prices and not quantity:
+        quantity, amounts = _by_product(meanings, prices[0], amounts) or (quantity, amounts)
+        if quantity:
+            table.notes.append(f"{quantity} times {prices[0]} is {amounts[0]}, row by row: it is taken for the pieces")
     item = next(iter(_of_the_line(sample, meanings.all("item_id"))), "")
     columns = LineColumns(quantity, next(iter(prices), ""), tuple(amounts), discount, item)
     table.columns["quantity"] = Guess(quantity) if quantity else Guess("1", "no column says how many: a row is a piece")
@@ -176,6 +183,19 @@ def _add_money(table: TableDraft, meanings: Meanings, questions: list[str]) -> L
     if money.discount is not None:
         table.columns["discount"] = money.discount
     return money
+
+
+def _by_product(meanings: Meanings, price: str, amounts: Sequence[str]) -> tuple[str, list[str]] | None:
+    """The pieces and the amounts of lines, by what pieces times ``price`` is, where no name says the pieces."""
+    sample = meanings.sample
+    numbers = [name for name in sample.names if sample.columns[name].kind == "number" and name != price]
+    numbers = [name for name in _of_the_line(sample, numbers) if len(sample.columns[name].counts) > 1]
+    others = [name for name in numbers if name not in amounts and not meanings.tags[name] & NO_AMOUNT]
+    for pieces in (name for name in numbers if not meanings.tags[name] & {w.ID, w.AMOUNT, w.TAX, w.DISCOUNT}):
+        for amount in (name for name in (*amounts, *others) if name != pieces):
+            if is_product(sample, amount, pieces, price):
+                return pieces, [amount, *(name for name in amounts if name not in (amount, pieces))]
+    return None
 
 
 def _are_pieces(sample: Sample, name: str) -> bool:

@@ -110,6 +110,12 @@ class Meanings:
         """The likeliest column for a concept; blank where there is none."""
         return next(iter(self.all(concept)), "")
 
+    @cached_property
+    def unnamed_times(self) -> list[str]:
+        """The columns of times whose names say nothing of which time it is."""
+        columns = self.sample.columns
+        return [name for name, tags in self.tags.items() if not tags - {w.BILL} and columns[name].kind == "time"]
+
     def _tags(self, name: str) -> Tags:
         inner = f"{self.sample.array}."
         if self.sample.array and name.startswith(inner):
@@ -117,6 +123,8 @@ class Meanings:
             return tags | self.subject if tags <= BARE and w.is_known(name.removeprefix(inner)) else tags
         *above, _ = name.split(".")
         tags = w.meaning(name)
+        if tags in ({w.NET}, {w.GROSS}) and w.is_known(name):  # what is said alone is said of money
+            return tags | {w.AMOUNT}
         if above or not tags <= BARE or not w.is_known(name):
             return tags
         subject = self.subject - {w.LINE} if self.sample.array else self.subject

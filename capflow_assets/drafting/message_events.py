@@ -93,15 +93,11 @@ def _by_query(
               for to, of in words.items()]  # fmt: skip
     chosen = ",\n  ".join([*(f"{column} as {to}" for to, column in named.items()), *firsts])
     every = words_in([one for of in words.values() for one in of])
-    text = f"select {chosen}\nfrom {{}}\nwhere {quoted(event)} in ({every})\ngroup by {', '.join(groups)}"
+    text = f"select {chosen}\nfrom events\nwhere {quoted(event)} in ({every})\ngroup by {', '.join(groups)}"
     why = f"{event} has a row for each event of a message"
-    if sample.source == "sql":
-        table.options = {key: guess for key, guess in table.options.items() if key != "table"}
-        table.options["query"] = Guess(text.format(f'"{sample.name}"').replace("`", '"'), why)
-    else:
-        table.query = Guess(text.format("events"), why)
-        table.inputs = {"events": drafted("events", sample)}
-        column = sample.columns[time]
-        if column.kind == "number" and column.count_format:
-            table.inputs["events"].options["timestamp_format"] = Guess(column.count_format)
+    table.query = Guess(text, why)
+    table.inputs = {"events": drafted("events", sample)}
+    column = sample.columns[time]
+    if column.kind == "number" and column.count_format:
+        table.inputs["events"].options["timestamp_format"] = Guess(column.count_format)
     table.columns |= {to: Guess(to) for to in (*named, *words)}

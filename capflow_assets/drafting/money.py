@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from capflow_assets.drafting import words as w
 from capflow_assets.drafting.meanings import Meanings
-from capflow_assets.drafting.parts import Guess, TableDraft
+from capflow_assets.drafting.parts import Guess, TableDraft, quoted
 from capflow_assets.drafting.profiles import Column, number_formats
 from capflow_assets.drafting.samples import Sample
 from capflow_assets.errors import listed
@@ -39,9 +39,8 @@ def currency(every: Sequence[Meanings]) -> Guess:
     """The currency by a column, by the names of columns, or by signs beside numbers; else it is asked."""
     for meanings in every:
         name = meanings.best("currency")
-        codes = (
-            Counter(str(code).upper() for code in meanings.sample.columns[name].values if code) if name else Counter()
-        )
+        values = meanings.sample.columns[name].values if name else ()
+        codes = Counter(str(code).strip().upper() for code in values if code)
         if codes and all(re.fullmatch("[A-Z]{3}", code) for code in codes):
             main, count = codes.most_common(1)[0]
             why = f"{name} says so" if len(codes) == 1 else f"{name} says so of {100 * count / codes.total():.0f} %"
@@ -81,12 +80,21 @@ def _signs(meanings: Meanings) -> Counter[str]:
     return signs
 
 
-def one_currency(meanings: Meanings | None, code: str) -> str:
+def one_currency(meanings: Meanings, code: str) -> str:
     """The condition that leaves rows of one currency alone, where there are several; else blank."""
-    name = meanings.best("currency") if meanings else ""
-    if meanings is None or not name or len({str(value).upper() for value in meanings.sample.columns[name].counts}) < 2:
-        return ""
-    return f"upper(`{name}`) = '{code}'"
+    codes = _codes(meanings)
+    return f"upper({quoted(meanings.best('currency'))}) = '{code}'" if len(codes) > 1 and code in codes else ""
+
+
+def other_currencies(meanings: Meanings, code: str) -> str:
+    """The currencies that a column names, in words, where the one that is meant is none of them; else blank."""
+    codes = _codes(meanings)
+    return "" if not codes or code in codes else f"{meanings.best('currency')} says {listed(sorted(codes), most=4)}"
+
+
+def _codes(meanings: Meanings) -> set[str]:
+    name = meanings.best("currency")
+    return {str(value).strip().upper() for value in meanings.sample.columns[name].counts} if name else set()
 
 
 def number_options(table: TableDraft, sample: Sample, questions: list[str]) -> dict[str, Guess]:

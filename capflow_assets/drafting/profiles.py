@@ -21,7 +21,7 @@ CURRENCY_LETTERS = (
 )
 _SIGN = f"[^0-9A-Za-z\u0100-\u024f#/]{{0,4}}(?:{CURRENCY_LETTERS})?[^0-9A-Za-z\u0100-\u024f#/]{{0,3}}"
 LIKE_A_NUMBER = re.compile(f"{_SIGN}[0-9][0-9.,' \u00a0\u2009\u202f\u2019]*{_SIGN}")
-CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[AaPp][.]?[Mm][.]?)?")
+CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[AaPp][.]?[Mm][.]?)?|[0-9]{1,2}h[0-9]{2}")
 TRUTHS = frozenset({"true", "false", "yes", "no", "y", "n", "ja", "nein", "oui", "non", "si", "t", "f"})
 # What programs write where they know nothing.
 NULL_WORDS = frozenset({"NULL", "null", "NA", "N/A", "n/a", "NaN", "nan", "None", "none", "\\N", "#N/A", "-", "--"})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from capflow_assets.drafting import words as w
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.samples import Sample
+from capflow_assets.errors import listed
 
 LEAST_KEYS = 0.95
 
@@ -50,9 +51,9 @@ def roles(samples: Sequence[Sample], marketing: Mapping[str, Callable[[Meanings]
             setattr(chosen, role, best)
             others = [one for one in left if one is not best and scores[id(one)] >= max(1, scores[id(best)] - 1)]
             same = [one for one in others if role in ("lines", "bills") and not one.sample.array]
-            for one in same:
-                words = f"it may be {role} as well as {best.sample.name}: two brands, or two tables of one?"
-                best.sample.questions.append(f"{one.sample.name}: {words}")
+            if same:
+                words = f"may be {role} as well as {best.sample.name}: two brands, or two tables of one?"
+                best.sample.questions.append(f"{listed((one.sample.name for one in same), most=5)}: {words}")
     chosen.others += [(one, "nothing in it is needed, or it is not known") for one in _left(chosen)]
     return chosen
 
@@ -95,11 +96,11 @@ def _of_lines(meanings: Meanings) -> float:
 
 
 def _of_bills(meanings: Meanings) -> float:
-    has_time = bool(meanings.best("billed_at"))
-    if not has_time or meanings.sample.array:
-        return 0
     name = meanings.best("bill_id")
     has_money = bool(meanings.best("user_id") and meanings.best("amount"))
+    has_time = bool(meanings.best("billed_at") or (name and has_money and meanings.unnamed_times))
+    if not has_time or meanings.sample.array:
+        return 0
     if name and not _is_nearly_key(meanings.sample, name) and not has_money:
         return 0
     if not name and not has_money:

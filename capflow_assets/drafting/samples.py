@@ -26,6 +26,7 @@ class Sample:
     ``rows`` are in order of the store, ``None`` for what is blank. ``is_whole`` says that these are all there are.
     ``files`` are the locations of all that it stands for, each with its member of a zip; ``parts`` are the names of
     those whose rows are here, each with how many, in order.
+    ``former`` are the names that a column has in older files, by the one that it has in newer ones.
     ``options`` are those of the source; ``reasons`` say, by option, why. ``notes`` are what else was seen, and
     ``questions`` what only a person can answer.
     """
@@ -44,6 +45,7 @@ class Sample:
     array: str = ""
     files: tuple[tuple[str, str], ...] = ()
     parts: tuple[tuple[str, int], ...] = ()
+    former: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
 

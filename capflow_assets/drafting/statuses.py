@@ -21,18 +21,26 @@ _RETURNED = (
     "refunded refund returned partially_refunded partial_refund erstattet retourniert rembourse "
     "rembourse_partiellement reembolsado devuelto rimborsato devolvido terugbetaald zwrocone aterbetald iade"
 )
+_PURCHASE = (
+    "paid complete completed shipped delivered fulfilled settled captured succeeded confirmed done closed processing "
+    "bezahlt abgeschlossen versendet versandt geliefert payee payer expediee livree terminee pagado completado enviado "
+    "entregado pago concluido pagato completato spedito consegnato betaald verzonden oplacone zrealizowane betald"
+)
+PURCHASE = frozenset(_PURCHASE.split())
 NO_PURCHASE, RETURNED = frozenset(_NO_PURCHASE.split()), frozenset(_RETURNED.split())
 # What a status says beside: of what it is, by whom, and the mark of WooCommerce's database.
 _BESIDE = frozenset(
     {"wc", "payment", "order", "by", "customer", "buyer", "seller", "shop", "admin", "system", "zahlung"}
 )
 MOST_WORDS = 40
+MOST_STATUSES = 15
 
 
 def purchases(meanings: Meanings) -> tuple[Guess | None, str, list[str]]:
     """Which rows are purchases: the expression for ``where``, its column, and what to ask a person."""
     questions: list[str] = []
-    for name in meanings.all("status"):
+    named = meanings.all("status")
+    for name in [*named, *(one for one in meanings.sample.names if one not in named and _has_statuses(meanings, one))]:
         column = meanings.sample.columns[name]
         if len(column.counts) > MOST_WORDS or "." in name or _is_of_sending(name):
             continue
@@ -49,6 +57,18 @@ def purchases(meanings: Meanings) -> tuple[Guess | None, str, list[str]]:
             why = f"no purchases, of {_shares(column.counts, no_purchase)}; the others are {_some(kept)}"
             return Guess(f"coalesce({quoted(name)}, '') not in ({words_in(no_purchase)})", why), name, questions
     return None, "", questions
+
+
+def _has_statuses(meanings: Meanings, name: str) -> bool:
+    """Whether a column of few words says of some rows that they were paid and of others that they were not.
+
+    An order's ``state`` is called as a land is.
+    """
+    column = meanings.sample.columns[name]
+    if column.kind != "text" or len(column.counts) > MOST_STATUSES:
+        return False
+    words = [str(word) for word in column.counts]
+    return all(any(_is_one_of(known, word) for word in words) for known in (NO_PURCHASE | RETURNED, PURCHASE))
 
 
 def _is_one_of(known: frozenset[str], status: str) -> bool:

@@ -6,22 +6,34 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capflow_assets.drafting.encodings import encoding_of
 from capflow_assets.drafting.samples import Link, Sample
 from capflow_assets.errors import SourceError
+from capflow_assets.landing import totals
 from capflow_assets.sources.excel import cell_values, workbooks
 from capflow_assets.sources.excel.options import Options as ExcelOptions
 from capflow_assets.sources.reading import packed_files, storage
 from capflow_assets.sources.reading.arrow_frames import unique_names
 from capflow_assets.sources.sql import addresses, database_access, relations
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Inspector
+
 MOST_ROWS = 20_000
 MOST_TABLES = 200
 MOST_RECORDS = 5_000
 MOST_JSON_BYTES = 8 << 20
 SHOWN_CHARACTERS = 40
+# Tables, partitioned and foreign ones and views, those of the usual schema first.
+READABLE = """
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f', 'v') AND NOT c.relispartition
+      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND has_schema_privilege(n.oid, 'usage') AND has_table_privilege(c.oid, 'select')
+    ORDER BY n.nspname <> current_schema(), c.relkind = 'v', n.nspname, c.relname
+"""
 
 
 def excel_samples(path: str, name: str) -> Iterator[Sample]:
@@ -43,7 +55,7 @@ def excel_samples(path: str, name: str) -> Iterator[Sample]:
             declared = ExcelOptions.model_validate(options)
             header, rows = cell_values.rows_of(sheet, declared)
             cells = [[_cell(value) for value in values] for _, values in islice(rows, 200_000)]
-            while cells and width > 2 and sum(value is not None for value in cells[-1]) <= 1:
+            while cells and width > 2 and _is_below(cells[-1]):
                 options["skip_last"] = options.get("skip_last", 0) + 1
                 reasons["skip_last"] = "what stands below is no row of the table"
                 cells.pop()
@@ -59,20 +71,31 @@ def excel_samples(path: str, name: str) -> Iterator[Sample]:
             )  # fmt: skip
 
 
-def parquet_sample(path: str, name: str) -> Sample:
-    """A sample of a Parquet file: its head, and the heads of some of its groups of rows."""
+def parquet_samples(path: str, name: str) -> Iterator[Sample]:
+    """A sample of a Parquet file, the heads of some of its groups of rows; and one of each array of objects in it."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with packed_files.open_stream(path) if packed_files.is_packed(path) else storage.open_file(path) as file:
         parquet = pq.ParquetFile(file)
         groups = sorted({0, parquet.num_row_groups // 2, max(parquet.num_row_groups - 1, 0)})
-        rows: list[tuple[Any, ...]] = []
-        for group in groups:
-            for batch in islice(parquet.iter_batches(MOST_ROWS // len(groups), row_groups=[group]), 1):
-                rows += zip(*(map(_cell, column.to_pylist()) for column in batch.columns), strict=True)
-        total = parquet.metadata.num_rows
-        names = tuple(parquet.schema_arrow.names)
-    return Sample(name, "parquet", "", names, tuple(rows), rows_total=total, is_whole=len(rows) == total)
+        batches = [
+            batch for group in groups
+            for batch in islice(parquet.iter_batches(MOST_ROWS // len(groups), row_groups=[group]), 1)
+        ]  # fmt: skip
+        total, schema = parquet.metadata.num_rows, parquet.schema_arrow
+    is_whole = sum(batch.num_rows for batch in batches) == total
+    if not any(pa.types.is_nested(kind) for kind in schema.types):
+        rows = [row for batch in batches for row in _rows_of(batch)]
+        yield Sample(name, "parquet", "", tuple(schema.names), tuple(rows), rows_total=total, is_whole=is_whole)
+        return
+    records = [dict(_flat(dict(zip(schema.names, row, strict=True)))) for batch in batches for row in _rows_of(batch)]
+    yield _of_records(name, records, {}, total, is_whole=is_whole, source="parquet")
+    yield from _of_arrays(records, {}, is_whole=is_whole, source="parquet")
+
+
+def _rows_of(batch: Any) -> Iterator[tuple[Any, ...]]:
+    yield from zip(*(map(_cell, column.to_pylist()) for column in batch.columns), strict=True)
 
 
 def json_samples(path: str, name: str, size: int) -> Iterator[Sample]:
@@ -96,6 +119,15 @@ def json_samples(path: str, name: str, size: int) -> Iterator[Sample]:
     rows_total = max(len(records), round(len(records) * size / max(len(text), 1)) if len(text) < size else 0)
     is_whole = len(text) >= size
     yield _of_records(name, flat, options, rows_total, is_whole=is_whole)
+    for inner in _of_arrays(flat, options, is_whole=is_whole):
+        inner.options["rows"] = inner.array
+        yield inner
+
+
+def _of_arrays(
+    flat: Sequence[Mapping[str, Any]], options: Mapping[str, Any], *, is_whole: bool, source: str = "json"
+) -> Iterator[Sample]:
+    """A sample of the elements of each array of objects in records, with the records' fields beside them."""
     arrays = dict.fromkeys(key for record in flat for key, value in record.items() if _is_array(value))
     for array in arrays:
         elements = [
@@ -104,7 +136,7 @@ def json_samples(path: str, name: str, size: int) -> Iterator[Sample]:
             for record in flat if isinstance(record.get(array), list) for element in record[array]
         ]  # fmt: skip
         if elements:
-            inner = _of_records(array, elements, {**options, "rows": array}, len(elements), is_whole=is_whole)
+            inner = _of_records(array, elements, options, len(elements), is_whole=is_whole, source=source)
             inner.array = array
             yield inner
 
@@ -120,19 +152,19 @@ def database_samples(location: str, user: str = "", password_variable: str = "")
                                     "prefer", None, None)  # fmt: skip
     with database_access.opened(where, access) as connection:
         inspector = inspect(connection)
-        for table in [*inspector.get_table_names(), *inspector.get_view_names()][:MOST_TABLES]:
-            sql = relations.quoted_table(connection.dialect, None, table)
+        for schema, table in islice(_tables_of(connection, inspector), MOST_TABLES):
+            sql = relations.quoted_table(connection.dialect, schema, table)
             count = int(connection.exec_driver_sql(f"SELECT count(*) FROM {sql}").scalar() or 0)  # noqa: S608
             rows = connection.exec_driver_sql(f"SELECT * FROM {sql}").mappings()  # noqa: S608
             names = tuple(rows.keys())
             some = [tuple(_cell(value) for value in row.values()) for row in rows.fetchmany(MOST_ROWS)]
             links = tuple(
                 Link(link["constrained_columns"][0], link["referred_table"], (link["referred_columns"] or [""])[0])
-                for link in inspector.get_foreign_keys(table)
+                for link in inspector.get_foreign_keys(table, schema=schema)
                 if len(link["constrained_columns"]) == 1
             )
-            key = tuple(inspector.get_pk_constraint(table).get("constrained_columns") or ())
-            options: dict[str, Any] = {"table": table}
+            key = tuple(inspector.get_pk_constraint(table, schema=schema).get("constrained_columns") or ())
+            options: dict[str, Any] = {"table": ".".join(_part(part) for part in (schema, table) if part)}
             if user:
                 options["user"] = user
             if password_variable:
@@ -143,9 +175,36 @@ def database_samples(location: str, user: str = "", password_variable: str = "")
             )  # fmt: skip
 
 
+def _tables_of(connection: Connection, inspector: Inspector) -> Iterator[tuple[str | None, str]]:
+    """The schema and the name of each table and view that may be read; partitions are of their table.
+
+    The schema is None where it is the one that names stand in by themselves.
+    """
+    if connection.dialect.name != "postgresql":
+        yield from ((None, name) for name in [*inspector.get_table_names(), *inspector.get_view_names()])
+        return
+    for schema, name in connection.exec_driver_sql(READABLE):
+        yield None if schema == inspector.default_schema_name else schema, name
+
+
+def _part(name: str) -> str:
+    """A part of a table's name, in double quotes where it has a dot in it.
+
+    >>> _part("orders"), _part("line.items")
+    ('orders', '"line.items"')
+    """
+    return '"' + name.replace('"', '""') + '"' if set(name) & {".", '"'} else name
+
+
 def relations_names(names: Sequence[str]) -> tuple[str, ...]:
     """The names that the columns of a table have as a source."""
     return tuple(relations.frame_names(names))
+
+
+def _is_below(row: Sequence[Any]) -> bool:
+    """Whether a sheet's last row is none of the table: a note, or a sum by its word."""
+    filled = [value for value in row if value is not None]
+    return len(filled) <= 1 or totals.is_word(str(filled[0]))
 
 
 def _filled(row: Sequence[Any]) -> int:
@@ -249,12 +308,18 @@ def _flat(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 
 
 def _of_records(
-    name: str, records: Sequence[Mapping[str, Any]], options: Mapping[str, Any], total: int, *, is_whole: bool
+    name: str,
+    records: Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any],
+    total: int,
+    *,
+    is_whole: bool,
+    source: str = "json",
 ) -> Sample:
     names = tuple(dict.fromkeys(key for record in records for key, value in record.items() if not _is_array(value)))
     names = tuple(key for key in names if not all(isinstance(record.get(key), list) for record in records))
     rows = tuple(tuple(_plain(record.get(key)) for key in names) for record in records)
-    return Sample(name, "json", "", names, rows, dict(options), rows_total=total, is_whole=is_whole)
+    return Sample(name, source, "", names, rows, dict(options), rows_total=total, is_whole=is_whole)
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,14 @@ OF_OTHERS = frozenset({w.CATEGORY, w.DEPARTMENT, w.BRAND, w.SUB, w.CITY, w.REGIO
 def drafted(name: str, sample: Sample) -> TableDraft:
     """A table that reads a sample's store, written as that is."""
     options = {key: Guess(value, sample.reasons.get(key, "")) for key, value in sample.options.items()}
-    return TableDraft(name, sample.source, sample.location, options, notes=list(sample.notes))
+    table = TableDraft(name, sample.source, sample.location, options, notes=list(sample.notes))
+    if sample.array and sample.source == "parquet":  # which has no option for it, as JSON has
+        around = dict.fromkeys(column.partition(".")[0] for column in sample.names)
+        kept = "".join(f"{quoted(column)}, " for column in around if column != sample.array)
+        array = quoted(sample.array)
+        table.query = Guess(f"select {kept}explode({array}) as {array}\nfrom records", "a row for each of the array")
+        table.inputs = {"records": TableDraft("records", sample.source, sample.location, dict(options))}
+    return table
 
 
 def user_names(meanings: Meanings) -> list[str]:
@@ -161,17 +168,8 @@ def _join_groups(table: TableDraft, sample: Sample, roles: Roles) -> None:
         kept = ", ".join(f"i.{quoted(column)}" for column in sample.names)
         joined = f"select {kept}, g.{quoted(name)} as category_name"
         on = f"on g.{quoted(key)} = i.{quoted(own)}"
-        if sample.source == "sql" and other.sample.source == "sql":
-            text = f'{joined}\nfrom "{sample.name}" i\nleft join "{other.sample.name}" g {on}'.replace("`", '"')
-            table.options = {key: guess for key, guess in table.options.items() if key != "table"}
-            table.options["query"] = Guess(text, "its group's name is in a table of its own")
-        elif sample.source != "sql" and other.sample.source != "sql":
-            table.query = Guess(
-                f"{joined}\nfrom list i\nleft join groups g {on}", "its group's name is in another file"
-            )
-            table.inputs = {"list": drafted("list", sample), "groups": drafted("groups", other.sample)}
-        else:
-            continue
+        table.query = Guess(f"{joined}\nfrom list i\nleft join groups g {on}", "its group's name is in another table")
+        table.inputs = {"list": drafted("list", sample), "groups": drafted("groups", other.sample)}
         table.columns["category"] = Guess("category_name")
         roles.others = [(one, why) for one, why in roles.others if one is not other]
         return

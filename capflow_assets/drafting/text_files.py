@@ -15,7 +15,7 @@ from capflow_assets.drafting.encodings import encoding_of
 from capflow_assets.drafting.profiles import ISO, NULL_WORDS, PLAIN_NUMBER, Column
 from capflow_assets.drafting.samples import Sample
 from capflow_assets.errors import listed
-from capflow_assets.landing.totals import WORDS as TOTALS
+from capflow_assets.landing import totals
 from capflow_assets.sources.reading import packed_files, storage
 from capflow_assets.sources.reading.arrow_frames import unique_names
 
@@ -175,7 +175,7 @@ def _rows_below(last: Sequence[Sequence[str]], width: int) -> list[Sequence[str]
     usual = sorted(sum(bool(value.strip()) for value in row) for row in last)[len(last) // 2] if last else 0
     for row in reversed(last):
         filled = [value.strip() for value in row if value.strip()]
-        is_total = bool(filled) and filled[0].lower().rstrip(":") in TOTALS
+        is_total = bool(filled) and totals.is_word(filled[0])
         is_note = min(width, usual) > 3 and len(filled) <= 1
         if not (is_total or is_note):
             break

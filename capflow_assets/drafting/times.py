@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
+from capflow_assets.drafting import words as w
 from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.parts import Guess, quoted
 from capflow_assets.drafting.profiles import Column
 from capflow_assets.drafting.samples import Sample
 from capflow_assets.landing import suggestions, time_formats
 
-CLOCKS = ("H:mm", "H:mm:ss", "h:mm a", "h:mm:ss a")
+CLOCKS = ("H:mm", "H:mm:ss", "h:mm a", "h:mm:ss a", "H'h'mm")
+# A time of day as one number: 934 is 9:34, 93405 five seconds later.
+HOURS = "([01]?[0-9]|2[0-3])?"
+NUMBER_CLOCKS = {4: re.compile(f"{HOURS}[0-5]?[0-9]"), 6: re.compile(f"{HOURS}([0-5]?[0-9]){{2}}")}
+FEWEST_CLOCKS = 20
 # Rows are in order of time where hardly a step goes back, and another reading has many that do.
 MOST_BACK, LEAST_BACK, FEW_STEPS = 0.01, 0.04, 20
 
@@ -28,17 +35,20 @@ class Moment:
 
 def moment(meanings: Meanings, concept: str = "billed_at") -> Moment | None:
     """The time of a table's rows; None where no column is one."""
-    names = meanings.all(concept)
+    is_named = bool(meanings.all(concept))
+    names = meanings.all(concept) or (meanings.unnamed_times if concept == "billed_at" else [])
     name = next((one for one in names if _is_filled(meanings.sample, one)), next(iter(names), ""))
     if not name:
         return None
     column = meanings.sample.columns[name]
     form, why, questions = _format(meanings.sample, column)
     clock = _clock(meanings.sample) if concept == "billed_at" and _is_of_days(column, form) else ""
+    asked = [] if is_named else [f"is {name} when it was paid? No column is called so, and this one holds times"]
     others = [f"{other}" for other in names if other != name and meanings.sample.columns[other].kind == "time"]
     note = f"; there is {', '.join(others[:3])} as well" if others else ""
     if clock:
-        return _with_clock(meanings.sample, name, form, clock, why, questions)
+        timed = _with_clock(meanings.sample, name, form, clock, why, questions)
+        return dataclasses.replace(timed, questions=[*timed.questions, *asked])
     options = {}
     if form:
         has_clock = form in time_formats.COUNTS or any(part in form for part in ("H", "h"))
@@ -50,7 +60,7 @@ def moment(meanings: Meanings, concept: str = "billed_at") -> Moment | None:
     if mixed := column.mixed_formats:
         options, question = _mixed(name, mixed)
         questions.append(question)
-    return Moment(value, options, questions)
+    return Moment(value, options, [*questions, *asked])
 
 
 def column_moment(sample: Sample, name: str) -> Moment:
@@ -118,8 +128,6 @@ def parsed(value: str, form: str) -> datetime | None:
     >>> parsed("3/14/24 6:05", "M/d/yy H:mm")
     datetime.datetime(2024, 3, 14, 0, 0)
     """
-    import re
-
     pattern, numbers = time_formats.groups(form)
     match = re.fullmatch(pattern, value)
     places = {letters[:1]: place for letters, place in numbers.items() if letters[:1] in "yMd"}
@@ -149,11 +157,26 @@ def _has_offset(column: Column) -> bool:
 
 
 def _clock(sample: Sample) -> str:
-    return next((name for name, column in sample.columns.items() if column.kind == "clock"), "")
+    clocks = (name for name, column in sample.columns.items() if column.kind == "clock")
+    numbers = (name for name, column in sample.columns.items() if _digits_of_clock(name, column))
+    return next(clocks, "") or next(numbers, "")
+
+
+def _digits_of_clock(name: str, column: Column) -> int:
+    """How many digits a time of day has that is written as one number, 4 or 6; 0 where it is none."""
+    if w.meaning(name) & {w.TIME, w.QUANTITY} != {w.TIME} or column.kind != "number" or not column.is_text:
+        return 0
+    fits = (digits for digits, form in NUMBER_CLOCKS.items() if all(map(form.fullmatch, column.judged)))
+    return next(fits, 0) if len(column.counts) >= FEWEST_CLOCKS else 0
 
 
 def _with_clock(sample: Sample, day: str, form: str, clock: str, why: str, questions: list[str]) -> Moment:
     column = sample.columns[clock]
+    if digits := _digits_of_clock(clock, column):
+        padded = f"concat({quoted(day)}, ' ', lpad({quoted(clock)}, {digits}, '0'))"
+        written = f"{form or 'yyyy-MM-dd'} {'HHmmss'[:digits]}"
+        value = Guess(padded, f"the time of day stands in {clock}, as one number")
+        return Moment(value, {"timestamp_format": Guess(written, why, bool(questions))}, questions)
     value = Guess(f"concat({quoted(day)}, ' ', {quoted(clock)})", f"the time of day stands in {clock}")
     clocks = [one for one in CLOCKS if all(_is_clock(text, one) for text in column.judged[:500])]
     is_iso = not form and all(len(text) in (5, 8) for text in column.judged[:500])

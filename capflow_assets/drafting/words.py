@@ -27,22 +27,25 @@ VOCABULARY = {
     "ricevuta acquisto fatura nota cupom encomenda bestelling bestellingen factuur kassabon aankoop zamowienie "
     "zamowienia paragon faktura rachunek transakcja ordre kvitto kvittering bestilling bong siparis fis",
     LINE: "line lines lineitem lineitems row detail details position positionen zeile posten ligne lignes linea lineas "
-    "riga righe linha linhas regel regels pozycja wiersz rad rader linje satir",
+    "riga righe linha linhas regel regels pozycja wiersz rad rader linje satir seq sequence",
     ITEM: "item items product products article articles stock goods listing variant track artikel produkt produkte "
     "produit produits articulo articulos producto productos articolo prodotto prodotti artigo produto produtos towar "
     "artykul vara vare varer urun material",
     SKU: "sku pzn ean upc gtin barcode plu asin isbn",
     USER: "customer customers client clients user users member members buyer buyers shopper shoppers account card "
     "loyalty household contact kunde kunden kundin mitglied kaeufer kundenkarte karte acheteur adherent carte cliente "
-    "clientes comprador socio tarjeta tessera cartao klant klanten klantenkaart lid klient karta kund kunder musteri",
+    "clientes comprador socio tarjeta tessera cartao klant klanten klantenkaart lid klient karta kund kunder "
+    "musteri subscriber subscribers abonnent abonnenten abonne patient patients hshd hh",
     STORE: "store stores shop shops branch outlet location filiale filialen laden markt standort magasin boutique "
     "tienda sucursal negozio loja filial winkel filiaal vestiging sklep butik butikk magaza sube site seller sellers",
     TILL: "till register terminal kasse caisse caja cassa caixa kassa kasa pos",
     DATE: "date day datum tag jour fecha dia data giorno dato dag dzien tarih dt at on created placed timestamp "
-    "datetime moment when wann quand cuando quando zeitpunkt zeitstempel horodatage kaufdatum",
-    TIME: "time clock uhrzeit zeit heure hora ora tijd godzina czas tid saat",
+    "datetime moment when wann quand cuando quando zeitpunkt zeitstempel horodatage kaufdatum ordered purchased sold "
+    "bought billed invoiced",
+    TIME: "time clock uhrzeit zeit heure hora ora tijd godzina czas tid saat tm",
     QUANTITY: "quantity qty quant units pieces pcs count menge anzahl stueck stuck stuckzahl quantite qte cantidad "
-    "cant unidades quantita qta quantidade qtd qtde aantal hoeveelheid ilosc antal antall adet miktar",
+    "cant unidades quantita qta quantidade qtd qtde aantal hoeveelheid ilosc antal antall adet miktar cases cartons "
+    "boxes packs bottles pallets",
     PRICE: "price preis prix precio prezzo preco prijs cena pris fiyat",
     UNIT: "unit single each einzel unitaire unitario unitaria stuks stukprijs jednostkowa jednostkowy enhet birim per",
     AMOUNT: "amount total totals sum value revenue spend spent paid betrag summe gesamt gesamtbetrag wert montant "
@@ -63,7 +66,7 @@ VOCABULARY = {
     DESCRIPTION: "description desc descripcion descrizione descricao omschrijving opis beskrivning beskrivelse "
     "aciklama beschreibung bezeichnung designation libelle denominazione",
     CATEGORY: "category categories categorie group segment genre kategorie warengruppe gruppe famille rayon categoria "
-    "categorias gruppo grupo groep kategoria grupa varugrupp kategori subclass class collection",
+    "categorias gruppo grupo groep kategoria grupa varugrupp kategori subclass class collection secao seccion sezione",
     DEPARTMENT: "department dept abteilung departement departamento reparto afdeling dzial avdelning division",
     BRAND: "brand brands marke marque marca merk marka maerke vendor manufacturer hersteller fabricante",
     COMPANY: "company tenant mandant entity banner concept label firma societe empresa",
@@ -72,7 +75,7 @@ VOCABULARY = {
     REGION: "region state province bundesland provincia provincie wojewodztwo lan fylke",
     COUNTRY: "country land pays pais paese kraj ulke",
     EMAIL: "email mail courriel correo",
-    JOINED: "joined registered registration signup anmeldung inscription registro since seit",
+    JOINED: "joined registered registration signup anmeldung inscription registro cadastro since seit",
     REFUND: "refund refunds refunded return returned erstattung retoure remboursement reembolso rimborso",
     ID: "id ids no nr num number key code nummer numero numer identifier uid guid uuid ref reference kod n",
     OTHER: "shipped ship delivered due required cancelled canceled updated modified approved fulfilled exported "
@@ -96,6 +99,7 @@ CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # What joins the parts of a compound: Auftrag-s-nummer, Kunde-n-nummer.
 JOINTS = ("", "s", "n", "en", "es", "e")
 SHORTEST_PART = 2
+ABBREVIATED = frozenset({"art", "artnr", "prod"})
 
 
 def tokens(name: str) -> list[str]:
@@ -118,7 +122,10 @@ def meaning(name: str) -> frozenset[str]:
     >>> sorted(meaning("伝票番号")), sorted(meaning("订单日期")), sorted(meaning("Номер чека"))
     (['bill', 'id'], ['bill', 'date'], ['bill', 'id'])
     """
-    return frozenset(tag for word in tokens(name) for tag in _of_word(word))
+    words = tokens(name)
+    tags = frozenset(tag for word in words for tag in _of_word(word))
+    # Art.-Nr. is that of an article; Art alone is German for a kind.
+    return tags | {ITEM} if ID in tags and ABBREVIATED & set(words) else tags
 
 
 def is_known(name: str) -> bool:

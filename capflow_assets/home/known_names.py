@@ -13,7 +13,9 @@ from capflow_assets.errors import NotFoundError, nearest
 from capflow_assets.expressions.as_of import parse_moment
 from capflow_assets.home.places import Home
 
-MODELS = Path(__file__).parents[1] / "models"
+PACKAGE = Path(__file__).parents[1]
+MODELS = PACKAGE / "models"
+OF_MODELS = frozenset({"predictions", "answers", "health", "performance", "delivery"})
 # Where a day begins first: what is ahead of now there is so everywhere.
 EARLIEST_ZONE = "Pacific/Kiritimati"
 STAGE_AND_TABLE = re.compile(r"[a-z0-9_]+/[a-z0-9_]+", re.IGNORECASE)
@@ -37,17 +39,25 @@ def refuse_unknown(home: Home, customers: Iterable[str], model: str | None = Non
 def refuse_mistyped_table(home: Home, customer: str, table: str) -> None:
     """Refuse a table that is not there and is called nearly as one that is, where the lake is a folder.
 
-    Whatever else may be said of a table is said by the lake.
+    A table that other customers may have is not mistyped: why this one lacks it, and whatever else may be said of a
+    table, is for others to say.
 
     Raises:
         NotFoundError: names the nearest, and those that there are.
     """
     if "://" in home.lake or not STAGE_AND_TABLE.fullmatch(table) or Path(home.lake, customer, table).exists():
         return
+    if _is_of_the_package(table):
+        return
     logs = Path(home.lake, customer).glob("*/*/_delta_log")
     known = sorted(f"{log.parent.parent.name}/{log.parent.name}" for log in logs)
     if nearest(table, known):
         raise NotFoundError.among(f"table of {customer}", table, known, do=f"materialize it: capflow run {customer}")
+
+
+def _is_of_the_package(table: str) -> bool:
+    stage, _, name = table.partition("/")
+    return ((MODELS if stage in OF_MODELS else PACKAGE / stage) / f"{name}.py").is_file()
 
 
 def refuse_moment(as_of: str | None) -> None:

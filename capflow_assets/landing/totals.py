@@ -23,6 +23,7 @@ WORDS = (
     "endsumme", "zwischensumme", "total general", "total général", "totaal", "totale", "totale generale", "suma",
     "razem", "итого", "всего", "合計", "合计", "总计", "小计", "toplam", "yhteensä", "summa", "totalt", "i alt",
 )  # fmt: skip
+BETWEEN = "/"
 
 
 def spellings() -> list[str]:
@@ -35,13 +36,29 @@ def spellings() -> list[str]:
     return sorted({spelling + end for spelling in cased for end in ("", ":")})
 
 
+def is_word(text: str) -> bool:
+    """Whether a text is a word for a sum, or such words of several languages.
+
+    >>> is_word("Grand total:"), is_word("Summe / Total"), is_word("Total Wine"), is_word("/")
+    (True, True, False, False)
+    """
+    return all(part.strip() in WORDS for part in text.lower().strip().rstrip(":").split(BETWEEN))
+
+
 def is_one(value: Expression) -> Expression:
     """Whether a bill's number is a word for a sum."""
     from pyspark.sql import functions as F
 
     # Numbers of bills begin otherwise: their first digit tells at once.
     words = spellings()
-    return (value >= F.lit(min(words))) & (F.length(value) <= max(map(len, words))) & value.isin(*words)
+    longest = max(map(len, words))
+    one = (F.length(value) <= longest) & value.isin(*words)
+    plain = F.regexp_replace(F.regexp_replace(F.lower(value), ":$", ""), f" *{BETWEEN} *", BETWEEN)
+    parts = F.split(plain, BETWEEN)
+    several = (
+        value.contains(BETWEEN) & (F.length(value) <= 2 * longest) & F.forall(parts, lambda part: part.isin(*WORDS))
+    )
+    return (value >= F.lit(min(words))) & (one | several)
 
 
 def reason(otherwise: Expression, mapping: Collection[str]) -> Expression:

@@ -86,7 +86,7 @@ class Champions:
         def chosen(now: ChampionState) -> tuple[int, ...]:
             chosen_version = version or now.challenger
             if chosen_version is None:
-                raise ModelError(f"{customer}.{model} has no challenger to promote", do="name one: --version N")
+                raise self._nothing_to_promote(customer, model, now)
             known = self.versions(customer, model)
             if chosen_version not in known:
                 do = "" if known else f"capflow run {customer} --select models/{model}"
@@ -128,6 +128,15 @@ class Champions:
                 return f"{what} was given up: the version was deleted in MLflow, and the alias counts"
             self._carry_out(f"{customer}.{model}", record)
         return f"{what} was carried out"
+
+    def _nothing_to_promote(self, customer: str, model: str, now: ChampionState) -> ModelError:
+        """Why there is no challenger: no version at all, or the newest is the champion or was passed over."""
+        if not self.versions(customer, model):
+            do = f"see what it needs: capflow explain {customer} {model}"
+            return ModelError(f"{customer}.{model} has no challenger to promote, nor any version", do=do)
+        champion = "" if now.champion is None else f"version {now.champion} is the champion; "
+        do = f"{champion}name another one: --version N"
+        return ModelError(f"{customer}.{model} has no challenger to promote", do=do)
 
     def freeze(self, customer: str, model: str, frozen: bool) -> None:
         """Keep the present champion whatever a training finds, or let trainings promote again."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from capflow_assets_doubles.homes import Said, TestHome
 from capflow_assets_tests.shapes import superstore
 
@@ -38,3 +40,26 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path):
     assert said.code == 1
     assert "--replace" in said.err
     assert (tmp_path / "brand.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--currency", "euro"], "three letters, such as EUR"),
+        (["--time-zone", "Europe/Madird"], "did you mean 'Europe/Madrid'?"),
+        (["--currency", "usd"], ""),
+    ],
+)
+def test_an_answer_that_no_toml_may_have_is_refused_before_anything_is_read(arguments, words, tmp_path):
+    superstore.write(tmp_path)
+    said = draft(tmp_path, str(tmp_path / "superstore.csv"), *arguments)
+    assert said.code == (1 if words else 0)
+    assert words in said.err
+    assert words or 'currency = "USD"' in said.out
+
+
+def test_a_place_that_cannot_be_opened_says_why_and_not_what_bills_need(tmp_path):
+    said = draft(tmp_path, "postgresql://127.0.0.1/shop", "--password-env", "NO_SUCH_VARIABLE_IS_SET")
+    assert said.code == 1
+    assert "Expected: NO_SUCH_VARIABLE_IS_SET" in said.err
+    assert "lines with a bill's number" not in said.err

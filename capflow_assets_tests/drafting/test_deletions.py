@@ -43,7 +43,9 @@ def test_rows_that_are_marked_as_deleted_are_left_out_and_cents_are_hundredths(t
     assert lines["columns"]["amount"] == "(unit_price_cents * quantity - coalesce(discount_cents, 0)) / 100"
     assert lines["columns"]["discount"] == "discount_cents / 100"
     with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
-        rows = database.execute(f"select * from ({lines['options']['query']}) where {lines['where']}").fetchall()
+        for name, origin in lines["inputs"].items():
+            database.execute(f'create temp view {name} as select * from "{origin["options"]["table"]}"')
+        rows = database.execute(f"select * from ({lines['query']}) where {lines['where']}").fetchall()
     assert {row[1] for row in rows} == {order for order in range(60) if order % 7 and order % 10 != 3}
     assert {row[6] for row in rows} == {None}
 

@@ -353,3 +353,28 @@ def test_pictures_called_tables_are_refused_with_the_whole_reason(tmp_path):
         drafted(tmp_path, one__csv=b"\x89PNG" + bytes(600), two__csv=b"\xff\xd8\xff" + bytes(600))
     assert str(caught.value).count('[tables.media], source = "files"') == 2
     assert "more characters" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("said", "kept"), [("", "JPY"), ("KWD", "KWD"), ("kwd", "KWD"), ("USD", None)])
+def test_rows_of_the_currency_that_a_person_says_are_kept_and_not_those_of_the_commonest(said, kept, tmp_path):
+    rows = [f"B{place},C{place % 9},{day},5,{'KWD' if place % 3 else 'JPY'}\n" for place, day in enumerate(DAYS)]
+    rows += [f"X{place},C{place % 9},{day},700,JPY\n" for place, day in enumerate(DAYS)]
+    (tmp_path / "bills.csv").write_text(HEADER + ",currency\n" + "".join(rows))
+    proposal = draft([str(tmp_path)], tmp_path, {"currency": said} if said else {})
+    assert table(proposal).get("where") == (f"upper(currency) = '{kept}'" if kept else None)
+    assert any("never USD" in question for question in proposal.questions) is (said == "USD")
+
+
+@pytest.mark.parametrize(
+    ("clock", "value", "form"),
+    [
+        (lambda n: f"{9 + n % 9}h{n % 60:02}", "concat(day, ' ', heure)", "yyyy-MM-dd H'h'mm"),
+        (lambda n: f"{9 + n % 9}{n % 60:02}", "concat(day, ' ', lpad(heure, 4, '0'))", "yyyy-MM-dd HHmm"),
+        (lambda n: f"{9 + n % 9}{n % 60:02}07", "concat(day, ' ', lpad(heure, 6, '0'))", "yyyy-MM-dd HHmmss"),
+    ],
+)
+def test_a_time_of_day_beside_the_day_is_read_however_it_is_written(clock, value, form, tmp_path):
+    rows = [f"B{n},C{n % 9},{DAYS[n % 28]},{clock(n)},{n + 1}.50" for n in range(80)]
+    proposal = drafted(tmp_path, bills__csv="\n".join(["order_id,customer_id,day,heure,total", *rows]) + "\n")
+    assert table(proposal)["columns"]["billed_at"] == value
+    assert table(proposal)["options"]["timestamp_format"] == form

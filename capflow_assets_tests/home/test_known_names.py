@@ -22,6 +22,14 @@ def test_a_table_called_nearly_as_one_that_is_there_is_refused_with_it(home: Hom
         refuse_mistyped_table(home, "boots", "features/rmf")
 
 
+def test_a_table_that_others_have_is_not_mistyped(home: Home) -> None:
+    (home.root / "lake" / "boots" / "predictions" / "winback" / "_delta_log").mkdir(parents=True)
+    refuse_mistyped_table(home, "boots", "features/rhythm")
+    refuse_mistyped_table(home, "boots", "predictions/churn")
+    with pytest.raises(NotFoundError, match="did you mean 'predictions/winback'"):
+        refuse_mistyped_table(home, "boots", "predictions/winbck")
+
+
 @pytest.mark.parametrize("table", ["features/rfm", "clean/bills", "../features/rmf", "rfm"])
 def test_a_table_that_is_there_or_is_like_none_or_is_no_name_is_left_to_the_lake(home: Home, table: str) -> None:
     refuse_mistyped_table(home, "boots", table)

@@ -15,9 +15,9 @@ from capflow_assets_doubles.landings import Shop
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-WORDS = ["Total", "TOTAL", " Grand total", "Summe:", "Gesamtsumme", "合計", "итого"]
+WORDS = ["Total", "TOTAL", " Grand total", "Summe:", "Gesamtsumme", "合計", "итого", "Summe / Total", "TOTAL/TOTALE:"]
 MAPPING = {"bill_id": "id", "billed_at": "at", "amount": "total"}
-BILLS = ["1", "Total-17", "T0tal", "Totalenergies 4", "TOT", "7:"]
+BILLS = ["1", "Total-17", "T0tal", "Totalenergies 4", "TOT", "7:", "Total/7", "/", "sum/"]
 
 
 def test_a_total_is_reported_with_its_line_and_a_bill_is_a_bill(spark: SparkSession, tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ def test_sheets(spark: SparkSession, tmp_path: Path) -> None:
     assert rows(spark, file) == rows(spark, file, sheet="mai ") == [(1,)]
     assert {row[POSITION] for row in read(spark, file, sheet="*").collect()} == {"b.xlsx!Mai:2", "b.xlsx!Sheet3:2"}
     assert sorted(rows(spark, file, sheet="*"), key=str) == [("1", None), ("x", 2.5)]
-    for sheet in (9, "Chart", "nope"):
+    assert sorted(rows(spark, file, sheet=["Sheet3", "mai"]), key=str) == [("1", None), ("x", 2.5)]
+    for sheet in (9, "Chart", "nope", ["Mai", "nope"]):
         with pytest.raises(SourceError, match="no sheet") as caught:
             read(spark, file, sheet=sheet)
         assert "'Mai', 'Notes'" in str(caught.value)

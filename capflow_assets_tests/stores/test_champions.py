@@ -55,9 +55,13 @@ def standing(store: Registry) -> tuple[int | None, list[int], int | None]:
 def test_champions_come_and_go_back(store):
     with pytest.raises(ModelError, match="no challenger"):
         store.promote("acme", "x", None, "none")
+    with pytest.raises(ModelError, match="nor any version"):
+        store.promote("acme", "untrained", None, "none")
     with pytest.raises(ModelError, match="no champion to go back to"):
         store.rollback("acme", "x", "none")
     store.promote("acme", "x", 1, "the first")
+    with pytest.raises(ModelError, match="version 1 is the champion; name another"):
+        store.promote("acme", "x", None, "none")
     store.challenge("acme", "x", 2, "not sure")
     assert standing(store) == (1, [], 2)
     assert store.promote("acme", "x", None, "a person said so") == 2

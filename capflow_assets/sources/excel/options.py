@@ -10,6 +10,8 @@ from capflow_assets.landing.number_formats import NumberOptions
 from capflow_assets.landing.time_formats import TimeFormat
 from capflow_assets.sources.excel.areas import Area
 
+SheetName = Annotated[str, Field(min_length=1)]
+
 
 def _is_range(text: str) -> str:
     if text:
@@ -20,8 +22,8 @@ def _is_range(text: str) -> str:
 class Options(NumberOptions):
     """Where the table stands in such workbooks, and how text in them is written."""
 
-    sheet: Annotated[int, Field(ge=1)] | Annotated[str, Field(min_length=1)] = Field(
-        1, description="The sheet's name, its number from 1, or * for every visible one."
+    sheet: Annotated[int, Field(ge=1)] | SheetName | Annotated[tuple[SheetName, ...], Field(min_length=1)] = Field(
+        1, description="The sheet's name, its number from 1, a list of names, or * for every visible one."
     )
     header: int | None = Field(
         None, ge=0, description="The number, as Excel shows it, of the row of names; 0 for none. Else the first one."

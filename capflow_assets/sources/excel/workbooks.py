@@ -10,7 +10,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +56,16 @@ def opened(path: str) -> Iterator[CalamineWorkbook]:
         raise
 
 
-def sheets_of(workbook: CalamineWorkbook, path: str, wanted: str | int) -> list[CalamineSheet]:
-    """The sheets that are meant: by name, by number from 1, or ``*`` for all that are to be seen.
+def sheets_of(workbook: CalamineWorkbook, path: str, wanted: str | int | Sequence[str]) -> list[CalamineSheet]:
+    """The sheets that are meant: by name, by number from 1, by several names, or ``*`` for all that are to be seen.
 
     Raises:
         SourceError: there is no such sheet; names those that there are.
     """
     from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
+    if not isinstance(wanted, (str, int)):
+        return [sheet for name in wanted for sheet in sheets_of(workbook, path, name)]
     pages = [page for page in workbook.sheets_metadata if page.typ == SheetTypeEnum.WorkSheet]
     names = [page.name for page in pages]
     if wanted == "*":
