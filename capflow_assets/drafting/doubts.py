@@ -103,8 +103,9 @@ def _two_brands(known: Roles) -> list[str]:
             which = "one for each bill" if _is_of_the_bill(meanings, key, name) else ""
             if which or _numbers_bills_anew(meanings, key, name):
                 values = ", ".join(map(repr, list(column.counts)[:5]))
-                return [f"{name} is {values}, {which or f'and {key} begins anew in each'}: are these several brands? Then "
-                        f"each is a customer of its own: where = \"`{name}` = …\""]  # fmt: skip
+                which = which or f"and {key} begins anew in each"
+                return [f"{name} is {values}, {which}: are these several brands? Then each is a customer of its own: "
+                        f"where = \"`{name}` = …\""]  # fmt: skip
     return []
 
 
