@@ -165,7 +165,10 @@ def _many(
     named = [*([model] if model else []), *(models or [])]
     for name in (*named, None):
         names(context, home, [customer] if customer else [], name)
-    if bool(customer) + bool(vertical) + is_all != 1:
+    chosen_ways = bool(customer) + bool(vertical) + is_all
+    if chosen_ways > 1:
+        raise typer.BadParameter("a customer, --vertical and --all exclude each other: say one of them")
+    if not chosen_ways:
         raise typer.BadParameter("name a customer, or --vertical, or --all")
     from capflow_assets.graph.decision_records import DONE
     from capflow_assets.graph.many_decisions import Chosen, carry_out, plan, summary

@@ -113,12 +113,13 @@ def run(
 
     As of a day that is not over is as of the newest bill.
     """
-    from capflow_assets.home.known_names import refuse_moment
+    from capflow_assets.home.known_names import refuse_mistyped_selection, refuse_moment
 
     if not customers and not new:
         raise typer.BadParameter("name customers, or say --new for all of whom nothing was computed yet")
     names(context, home, customers or [])
     refuse_moment(as_of)
+    refuse_mistyped_selection(select or [])
     from capflow_assets.cli.terminal import following, print_finished
     from capflow_assets.definitions import STAGES, defs
     from capflow_assets.graph.fleet import FLEET, draw_fleet

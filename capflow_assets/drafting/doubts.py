@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from capflow_assets.drafting import tables, users
 from capflow_assets.drafting import words as w
+from capflow_assets.drafting.meanings import Meanings
 from capflow_assets.drafting.roles import Roles
 from capflow_assets.errors import listed
 
@@ -19,9 +20,9 @@ MOST_SHARED = 0.2
 
 def of(known: Roles) -> list[str]:
     """What to ask a person about samples whose roles are known."""
-    shared = _bills_in_several_files(known)
-    rows = [] if shared else _bills_of_several_rows(known)
-    return _two_brands(known) + shared + _users_of_one_bill(known) + _capitals(known) + rows
+    brands, shared = _two_brands(known), _bills_in_several_files(known)
+    rows = [] if brands or shared else _bills_of_several_rows(known)
+    return brands + shared + _users_of_one_bill(known) + _capitals(known) + rows
 
 
 def _capitals(known: Roles) -> list[str]:
@@ -96,9 +97,36 @@ def _two_brands(known: Roles) -> list[str]:
             continue
         for name, tags in meanings.tags.items():
             column = meanings.sample.columns[name]
-            is_company = bool(tags & {w.COMPANY, w.BRAND}) and 2 <= len(column.counts) <= 9
-            if is_company and meanings.sample.share_of_several(key, name) <= 0.01 and column.repeats:
+            is_company = bool(tags & {w.COMPANY, w.BRAND}) and 2 <= len(column.counts) <= 9 and column.repeats
+            if not is_company:
+                continue
+            which = "one for each bill" if _is_of_the_bill(meanings, key, name) else ""
+            if which or _numbers_bills_anew(meanings, key, name):
                 values = ", ".join(map(repr, list(column.counts)[:5]))
-                return [f"{name} is {values}, one for each bill: are these several brands? Then each is a customer of "
-                        f"its own: where = \"`{name}` = …\""]  # fmt: skip
+                which = which or f"and {key} begins anew in each"
+                return [f"{name} is {values}, {which}: are these several brands? Then each is a customer of its own: "
+                        f"where = \"`{name}` = …\""]  # fmt: skip
     return []
+
+
+def _is_of_the_bill(meanings: Meanings, key: str, name: str) -> bool:
+    """Whether all rows of a bill have one value in a column."""
+    return meanings.sample.share_of_several(key, name) <= MOST_DIFFERING
+
+
+def _numbers_bills_anew(meanings: Meanings, key: str, name: str) -> bool:
+    """Whether a number stands on bills of several moments, and of one moment within each value of a column."""
+    time = meanings.best("billed_at")
+    if not time:
+        return False
+    by_number: dict[object, set[object]] = {}
+    by_value: dict[object, set[object]] = {}
+    for number, value, moment in meanings.sample.pairs(key, name, time):
+        by_number.setdefault(number, set()).add(moment)
+        by_value.setdefault((number, value), set()).add(moment)
+    return _several(by_number) > MOST_SHARED and _several(by_value) <= MOST_DIFFERING
+
+
+def _several(values: dict[object, set[object]]) -> float:
+    """The share of the keys that have several values."""
+    return sum(len(of_key) > 1 for of_key in values.values()) / max(len(values), 1)

@@ -17,6 +17,7 @@ from capflow_assets.graph.outcomes import Outcome
 from capflow_assets.life.answers import table_of
 from capflow_assets.life.health import Health
 from capflow_assets.life.report import TrainingReport
+from capflow_assets.life.rungs import POOLED_CANDIDATE
 from capflow_assets.life.scoring import Scored
 from capflow_assets.life.training import NotReady, Trained
 from capflow_assets.life.verdicts import OFF
@@ -109,7 +110,8 @@ def _findings(report: TrainingReport) -> Iterator[Finding]:
     missing = "; ".join(reason.fix for reason in report.readiness if not reason.met)
     waits = f"it answers from the first day, and is {report.not_judged}" if report.not_judged else ""
     if missing:
-        yield Finding("ready", False, f"{missing}; until then the {report.candidate} model answers")
+        who = f"a model {POOLED_CANDIDATE}" if report.candidate == POOLED_CANDIDATE else f"the {report.candidate} model"
+        yield Finding("ready", False, f"{missing}; until then {who} answers")
     else:
         yield Finding("ready", True, waits or "every need is met")
     yield Finding("promotion", report.is_settled, report.decision.reason, found={"action": report.decision.action})

@@ -16,6 +16,11 @@ from capflow_assets.home.places import Home
 PACKAGE = Path(__file__).parents[1]
 MODELS = PACKAGE / "models"
 OF_MODELS = frozenset({"predictions", "answers", "health", "performance", "delivery"})
+TABLE_STAGES = ("raw", "clean", "validation", "features")
+MODEL_STAGES = ("models", "predictions", "health", "delivery")
+OF_ALL_CUSTOMERS = "fleet/readiness"
+# What a module of ``validation`` is that has a check and no table.
+CHECK = "-> Finding"
 # Where a day begins first: what is ahead of now there is so everywhere.
 EARLIEST_ZONE = "Pacific/Kiritimati"
 STAGE_AND_TABLE = re.compile(r"[a-z0-9_]+/[a-z0-9_]+", re.IGNORECASE)
@@ -31,9 +36,31 @@ def refuse_unknown(home: Home, customers: Iterable[str], model: str | None = Non
     for customer in customers:
         if customer not in known:
             raise NotFoundError.among("customer", customer, known, do=f"capflow onboard FILE.toml (home: {home.root})")
-    models = [file.stem for file in MODELS.glob("*.py") if not file.stem.startswith("_")]
+    models = _modules(MODELS)
     if model is not None and model not in models:
         raise NotFoundError.among("model", model, models)
+
+
+def asset_names() -> set[str]:
+    """The assets, ``stage/name``, read off the names of the files that declare them."""
+    tables = {OF_ALL_CUSTOMERS} | {
+        f"{stage}/{name}" for stage in TABLE_STAGES for name in _modules(PACKAGE / stage, CHECK)
+    }
+    return tables | {f"{stage}/{name}" for stage in MODEL_STAGES for name in _modules(MODELS)}
+
+
+def refuse_mistyped_selection(patterns: Iterable[str]) -> None:
+    """Refuse a ``stage/name`` to be computed that no asset is called, and one nearly is.
+
+    Whatever else may be said of a pattern is said by the graph.
+
+    Raises:
+        NotFoundError: names the nearest, and those that there are.
+    """
+    known = asset_names()
+    for name in (part.strip().lstrip("+") for text in patterns for part in text.split(",")):
+        if STAGE_AND_TABLE.fullmatch(name) and name not in known and nearest(name, sorted(known)):
+            raise NotFoundError.among("table", name, known)
 
 
 def refuse_mistyped_table(home: Home, customer: str, table: str) -> None:
@@ -58,6 +85,12 @@ def refuse_mistyped_table(home: Home, customer: str, table: str) -> None:
 def _is_of_the_package(table: str) -> bool:
     stage, _, name = table.partition("/")
     return ((MODELS if stage in OF_MODELS else PACKAGE / stage) / f"{name}.py").is_file()
+
+
+def _modules(folder: Path, without: str = "") -> list[str]:
+    """The names of the public modules of a folder, without those whose text has certain words."""
+    files = [file for file in folder.glob("*.py") if not file.stem.startswith("_")]
+    return [file.stem for file in files if not without or without not in file.read_text(encoding="utf-8")]
 
 
 def refuse_moment(as_of: str | None) -> None:

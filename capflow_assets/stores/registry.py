@@ -74,6 +74,7 @@ class Registry(Champions):
         if self.reader is not None:
             return cast("MlflowClient", self.reader)
         import logging
+        import os
 
         import mlflow
 
@@ -81,6 +82,8 @@ class Registry(Champions):
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
+        # With a server it would write two lines with addresses to standard output for every version.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         with alone(self.uri):
             require_sound_mlflow(self.uri)
             return mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)

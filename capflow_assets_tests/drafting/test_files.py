@@ -165,6 +165,14 @@ def test_two_brands_in_a_file_are_asked_about(tmp_path):
     assert any("'A', 'B'" in question and "several brands" in question for question in proposal.questions)
 
 
+def test_two_brands_in_a_file_that_both_number_their_bills_from_one_are_asked_about(tmp_path):
+    rows = [f"{place},C{place % 7},2024-0{1 + place % 9}-05,2.5,A" for place in range(40)]
+    rows += [f"{place},C{place % 5},2023-0{1 + place % 7}-09,3.5,B" for place in range(40)]
+    proposal = drafted(tmp_path, all__csv="\n".join(["order_id,customer_id,order_date,total,brand", *rows]))
+    assert any("'A', 'B', and order_id begins anew" in question for question in proposal.questions)
+    assert not any("as what was bought" in question for question in proposal.questions)
+
+
 def test_people_are_named_by_no_column_of_a_draft(tmp_path):
     rows = [f"C{place},Ann,ann{place}@example.com,+47 22 44 22 {place:02},Oslo" for place in range(20)]
     users = "\n".join(["customer_id,first_name,e_mail,phone,city", *rows])

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from capflow_assets.definitions import STAGES
 from capflow_assets.errors import NotFoundError
-from capflow_assets.home.known_names import refuse_mistyped_table
+from capflow_assets.graph.launch import asset_edges
+from capflow_assets.home.known_names import asset_names, refuse_mistyped_selection, refuse_mistyped_table
 from capflow_assets.home.places import Home
 
 
@@ -33,6 +35,23 @@ def test_a_table_that_others_have_is_not_mistyped(home: Home) -> None:
 @pytest.mark.parametrize("table", ["features/rfm", "clean/bills", "../features/rmf", "rfm"])
 def test_a_table_that_is_there_or_is_like_none_or_is_no_name_is_left_to_the_lake(home: Home, table: str) -> None:
     refuse_mistyped_table(home, "boots", table)
+
+
+def test_the_names_of_assets_are_those_of_the_graph() -> None:
+    assert asset_names() == set(asset_edges(STAGES))
+
+
+@pytest.mark.parametrize("pattern", ["features/rmf", "+predictions/chrun", "features,models/chrun"])
+def test_a_selection_called_nearly_as_an_asset_is_refused_with_it(pattern: str) -> None:
+    with pytest.raises(NotFoundError, match="did you mean"):
+        refuse_mistyped_selection([pattern])
+
+
+@pytest.mark.parametrize(
+    "pattern", ["features", "+features/rfm", "*/rfm*", "fleet/readiness", "a/b", "features, clean"]
+)
+def test_other_selections_are_left_to_the_graph(pattern: str) -> None:
+    refuse_mistyped_selection([pattern])
 
 
 def test_a_lake_that_is_no_folder_is_not_looked_into(tmp_path: Path) -> None:

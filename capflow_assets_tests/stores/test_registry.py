@@ -136,6 +136,13 @@ def test_a_registration_that_fails_leaves_no_version(store: Registry) -> None:
     assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED", "FINISHED"]
 
 
+def test_mlflow_prints_no_addresses_of_runs(store: Registry) -> None:
+    from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+
+    assert store.client
+    assert MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get()
+
+
 def test_users_who_are_forgotten_are_counted_once(store: Registry) -> None:
     assert store.forgotten("acme", "x", 1) == 0
     for digest in ("a" * 64, "b" * 64, "a" * 64):
