@@ -63,7 +63,7 @@ def housekeeping_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition
         ended = _end(context.instance, deployment, cursor, now)
         done = [f"ended run {words}: its process is gone" for words in ended]
         done += _clean(deployment, cursor, now, partition_signs(context.instance))
-        done += _thin_out(context.instance, cursor, now)
+        done += tidy_records(context.instance, cursor, now)
         for line in done:
             context.log.warning(line)
         return dg.SensorResult(cursor=cursor.text(), skip_reason="\n".join(done) or "nothing to clear up")
@@ -112,7 +112,7 @@ def _clean(deployment: Deployment, cursor: Cursor, now: datetime, signs: Mapping
     return done
 
 
-def _thin_out(instance: dg.DagsterInstance, cursor: Cursor, now: datetime) -> list[str]:
+def tidy_records(instance: dg.DagsterInstance, cursor: Cursor, now: datetime) -> list[str]:
     """Remove Dagster's superseded records of long ago once a day, or go on with it."""
     from capflow_assets.graph.record_retention import Place, kept_since, thin_out
 

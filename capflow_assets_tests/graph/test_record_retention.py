@@ -18,7 +18,7 @@ from dagster._core.events.log import EventLogEntry
 from sqlalchemy import text
 
 from capflow_assets.errors import CapflowError
-from capflow_assets.graph.housekeeping import Cursor, _thin_out
+from capflow_assets.graph.housekeeping import Cursor, tidy_records
 from capflow_assets.graph.record_retention import OF_RUNS, Place, kept_since, thin_out
 from capflow_assets.home.places import dagster_yaml
 from capflow_assets_doubles.homes import own_environment
@@ -210,8 +210,8 @@ def test_the_sensor_does_it_once_a_day(tmp_path: Path) -> None:
     with instance_of(tmp_path, "sqlite") as instance:
         nights(instance)
         cursor = Cursor()
-        assert "records of before 2026-03-03" in _thin_out(instance, cursor, NOW)[0]
-        assert _thin_out(instance, Cursor.parse(cursor.text()), NOW + timedelta(hours=1)) == []
+        assert "records of before 2026-03-03" in tidy_records(instance, cursor, NOW)[0]
+        assert tidy_records(instance, Cursor.parse(cursor.text()), NOW + timedelta(hours=1)) == []
         assert Cursor.parse(cursor.text()).records["event"] > 0
 
 
