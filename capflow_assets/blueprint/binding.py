@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Asked, Horizon, Model
+from capflow_assets.contract import Horizon, Model, Requirements
 
 if TYPE_CHECKING:
     from capflow_assets.blueprint.specs import TableSpec
@@ -30,10 +30,12 @@ def bind_moments(tables: Mapping[str, TableSpec], bills: str) -> dict[str, Table
     return {key: replace(spec, after=(bills,)) if is_late(spec) else spec for key, spec in tables.items()}
 
 
-def bind_needs(tables: Mapping[str, TableSpec], asked: Mapping[str, Asked]) -> dict[str, TableSpec]:
+def bind_needs(tables: Mapping[str, TableSpec], requirements: Mapping[str, Requirements]) -> dict[str, TableSpec]:
     """The same tables; those that ask for the models' needs get them, in place of any that they had before."""
     return {
-        key: replace(spec, function=partial(spec.function, needs=asked)) if spec.function and spec.asks_needs else spec
+        key: replace(spec, function=partial(spec.function, needs=requirements))
+        if spec.function and spec.asks_needs
+        else spec
         for key, spec in tables.items()
     }
 

@@ -2,7 +2,7 @@
 
 An edge is a parameter's name, see ``edges``. All that is wired wrongly is refused here, at load, with a ``GraphError``.
 
-A table's parameter ``needs`` is no edge: it gets what every model asks (a mapping of its name to ``contract.Asked``),
+A table's parameter ``needs`` is no edge: it gets what every model asks (``contract.Requirements`` by the model's name),
 so that a report can judge all models and import none. Nor is ``params``: what a TOML sets under ``[features.NAME]``.
 """
 
@@ -44,7 +44,7 @@ def read_stages(packages: Mapping[str, ModuleType]) -> Stages:
                 checks.append(_check(stage, name, module, known))
     models = read_models(modules["models"], tables)
     tables = bind_moments(tables, BILLS)
-    bound = bind_needs(tables, {name: spec.asked() for name, spec in models.items()})
+    bound = bind_needs(tables, {name: spec.requirements() for name, spec in models.items()})
     destinations = read_destinations(packages[DELIVERY]) if DELIVERY in packages else {}
     stages = Stages(tables=bound, checks=tuple(checks), models=models, destinations=destinations)
     assert stages.order  # noqa: S101  (computing it refuses cycles at load)

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import USER, Asked, Horizon, Model, Table
+from capflow_assets.contract import USER, Horizon, Model, Requirements, Table
 from capflow_assets.customers.checks_settings import Rule
 
 if TYPE_CHECKING:
@@ -140,13 +140,13 @@ class ModelSpec:
             f"delivery/{self.name}": frozenset({f"predictions/{self.name}"}),
         }
 
-    def asked(self, params: Horizon | None = None, absent: Iterable[str] = ()) -> Asked:
+    def requirements(self, params: Horizon | None = None, absent: Iterable[str] = ()) -> Requirements:
         """What the model needs of a customer with these parameters, by default its own."""
         model, compute = self.model, self.model.outcome.compute
         chosen = params or model.params.model_construct()
         if PARAMS in self.outcome.injected:
             compute = partial(compute, params=chosen)
-        return Asked(
+        return Requirements(
             needs=model.needs,
             horizon_days=chosen.horizon_days,
             moments=chosen.moments,

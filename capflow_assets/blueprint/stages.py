@@ -109,7 +109,7 @@ class Stages:
         """
         absent = self.absent(declared)
         needs = {
-            name: spec.asked(params_of(spec.model, params.get(name, {})), absent)
+            name: spec.requirements(params_of(spec.model, params.get(name, {})), absent)
             for name, spec in self.models.items()
             if not only or name in only
         }

@@ -28,9 +28,9 @@ from capflow_assets.contract.models import Recalibrates as Recalibrates
 from capflow_assets.contract.models import Refits as Refits
 from capflow_assets.contract.models import Rule as Rule
 from capflow_assets.contract.models import Subject as Subject
-from capflow_assets.contract.needs import Asked as Asked
 from capflow_assets.contract.needs import Needs as Needs
 from capflow_assets.contract.needs import Reason as Reason
+from capflow_assets.contract.needs import Requirements as Requirements
 from capflow_assets.contract.needs import Verdict as Verdict
 from capflow_assets.contract.params import Chosen as Chosen
 from capflow_assets.contract.params import Horizon as Horizon

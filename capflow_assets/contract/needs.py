@@ -26,7 +26,7 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Requirements:
     """What a model asks of one customer: its needs, and as much of the model as it takes to measure them.
 
     ``horizon_days`` and ``moments`` are those of the parameters that hold for the customer. ``outcome_tables`` names

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from math import ceil, floor
 from typing import Any
 
-from capflow_assets.contract import Asked, Needs, Reason, Verdict
+from capflow_assets.contract import Needs, Reason, Requirements, Verdict
 from capflow_assets.contract.needs import JUDGING, NOT_JUDGED
 from capflow_assets.learning.measures import MEASURES
 
@@ -24,7 +24,7 @@ OF_A_HORIZON = ("positives", "negatives")
 LATE_FEED_DAYS = 7
 
 
-def judge(model: str, asked: Asked, rows: Iterable[Mapping[str, Any]], today: date) -> Verdict:
+def judge(model: str, requirements: Requirements, rows: Iterable[Mapping[str, Any]], today: date) -> Verdict:
     """The verdict on one model from rows of validation/evidence (``model``, ``measure``, ``category``, ``value``).
 
     ``today`` is the local day of the as-of moment, from which dates are counted. A model that answers before it can be
@@ -36,21 +36,23 @@ def judge(model: str, asked: Asked, rows: Iterable[Mapping[str, Any]], today: da
     # A model's own figure comes before that of everybody.
     figures: dict[str, Any] = {row["measure"]: row["value"] for row in totals if row["model"] is None}
     figures |= {row["measure"]: row["value"] for row in totals if row["model"] == model}
-    present = {table: count for table, count in _tables(asked, tables).items() if table not in asked.absent}
-    needs, horizons = asked.needs, figures.get("past_horizons")
+    present = {
+        table: count for table, count in _tables(requirements, tables).items() if table not in requirements.absent
+    }
+    needs, horizons = requirements.needs, figures.get("past_horizons")
     if not horizons:
         # No horizon is over yet, so nothing can be said of its outcomes; history comes first.
-        least = asked.horizon_days + min(asked.horizon_days, LEAST_HISTORY_DAYS)
+        least = requirements.horizon_days + min(requirements.horizon_days, LEAST_HISTORY_DAYS)
         timeless = {name: value for name, value in needs.evidence.items() if name not in OF_A_HORIZON}
         needs = replace(needs, history_days=max(needs.history_days, least), positives=0, evidence=timeless)
-    figures |= {"users_now": _users_now(totals), "horizon_days": asked.horizon_days}
-    learned = int(horizons) - 1 if horizons and asked.fitted == "past" else None
+    figures |= {"users_now": _users_now(totals), "horizon_days": requirements.horizon_days}
+    learned = int(horizons) - 1 if horizons and requirements.fitted == "past" else None
     whole = verdict(needs, {**figures, "tables": present}, learned, today)
-    if whole.ready or asked.answers_from is None:
+    if whole.ready or requirements.answers_from is None:
         return whole
     # It answers for those who are here now, whatever came of those of a horizon before.
     now = {**figures, "tables": present, "users": figures["users_now"], "horizon_days": 0}
-    first = verdict(asked.answers_from, now, None, today)
+    first = verdict(requirements.answers_from, now, None, today)
     later = (Reason(f"{JUDGING}{r.need}", r.found, r.needed, True, f"{NOT_JUDGED}{r.fix}") for r in whole.missing)
     return Verdict((*first.reasons, *(later if first.ready else ())))
 
@@ -60,9 +62,9 @@ def _users_now(rows: Iterable[Mapping[str, Any]]) -> float | None:
     return next((row["value"] for row in rows if row["measure"] == "users" and row["model"] is None), None)
 
 
-def _tables(asked: Asked, counted: Mapping[str, int]) -> dict[str, int | None]:
+def _tables(requirements: Requirements, counted: Mapping[str, int]) -> dict[str, int | None]:
     """Rows by table; None for tables that evidence does not count and that are made of those that it does."""
-    derived = [table for table in asked.needs.tables if table.split("/")[0] in ("features", "validation")]
+    derived = [table for table in requirements.needs.tables if table.split("/")[0] in ("features", "validation")]
     return {**dict.fromkeys(derived if counted else ()), **counted}
 
 

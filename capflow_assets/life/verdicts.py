@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from capflow_assets.blueprint.calls import cut
 from capflow_assets.blueprint.specs import BILLS
-from capflow_assets.contract import Asked, Verdict
+from capflow_assets.contract import Requirements, Verdict
 from capflow_assets.contract.needs import JUDGING
 from capflow_assets.errors import CapflowError
 from capflow_assets.expressions.days import days_before, local_day_of, local_span
@@ -47,22 +47,24 @@ def fleet_edges(stages: Stages) -> set[str]:
 def training_verdict(reader: ExampleReader, params: Horizon, as_of: datetime) -> Verdict:
     """Whether the customer is ready for the model with these parameters, as of a moment."""
     absent = reader.stages.absent(reader.customer.tables)
-    asked = reader.spec.asked(params, absent)
+    requirements = reader.spec.requirements(params, absent)
     if BILLS in absent:
-        return verdict(asked.needs, {"tables": [key for key in reader.stages.tables if key not in absent]})
+        return verdict(requirements.needs, {"tables": [key for key in reader.stages.tables if key not in absent]})
     zone, name = reader.customer.time_zone, reader.spec.name
     measure: Any = reader.stages.spec(EVIDENCE).function
-    values = {"as_of": as_of, "zone": zone, "currency": reader.customer.currency, "needs": {name: asked}}
-    rows = [row.asDict() for row in measure(**dict(_frames(reader, asked, as_of)), **values).collect()]
+    values = {"as_of": as_of, "zone": zone, "currency": reader.customer.currency, "needs": {name: requirements}}
+    rows = [row.asDict() for row in measure(**dict(_frames(reader, requirements, as_of)), **values).collect()]
     age = next((row["value"] for row in rows if row["measure"] == "newest_bill_age_days"), None)
     today = local_day_of(as_of, zone)
-    return Verdict((*judge(name, asked, rows, today).reasons, feed(age)))
+    return Verdict((*judge(name, requirements, rows, today).reasons, feed(age)))
 
 
-def _frames(reader: ExampleReader, asked: Asked, as_of: datetime) -> Iterator[tuple[str, DataFrame | None]]:
+def _frames(
+    reader: ExampleReader, requirements: Requirements, as_of: datetime
+) -> Iterator[tuple[str, DataFrame | None]]:
     """The inputs of validation/evidence that this model's needs and label are measured on; None for the others."""
-    measured_tables = {*asked.outcome_tables.values(), *asked.needs.tables}
-    measured_tables |= {table for name in asked.needs.evidence for table in MEASURES[name].tables}
+    measured_tables = {*requirements.outcome_tables.values(), *requirements.needs.tables}
+    measured_tables |= {table for name in requirements.needs.evidence for table in MEASURES[name].tables}
     for source in reader.stages.spec(EVIDENCE).inputs:
         is_measured = source.table in measured_tables and reader.lake.exists(reader.customer.name, source.table)
         if source.optional and not is_measured:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from capflow_assets.contract import Asked, Column, Table
+from capflow_assets.contract import Column, Requirements, Table
 from capflow_assets.expressions.campaign_groups import campaign_groups
 from capflow_assets.expressions.days import QUARTER_DAYS, days_before, local_span
 from capflow_assets.expressions.history import first_moment
@@ -53,7 +53,7 @@ def evidence(
     as_of: datetime,
     zone: str,
     currency: str,
-    needs: Mapping[str, Asked],
+    needs: Mapping[str, Requirements],
     line_items: DataFrame | None = None,
     items: DataFrame | None = None,
     users: DataFrame | None = None,
@@ -126,7 +126,10 @@ def evidence(
 
 
 def _all(
-    frames: Mapping[str, DataFrame | None], values: Mapping[str, object], as_of: datetime, needs: Mapping[str, Asked]
+    frames: Mapping[str, DataFrame | None],
+    values: Mapping[str, object],
+    as_of: datetime,
+    needs: Mapping[str, Requirements],
 ) -> Figures:
     bills = frames["clean/bills"]
     assert bills is not None  # noqa: S101  (the one input that is not optional)
@@ -144,8 +147,8 @@ def _all(
     yield from ((None, *row) for row in overlap(frames["clean/line_items"]))
     quarter_began = days_before(as_of, QUARTER_DAYS, str(values["zone"]))
     yield from ((None, *row) for row in launches(frames["clean/items"], frames["clean/line_items"], quarter_began))
-    for model, asked in needs.items():
-        outcomes = balance(asked, bills, frames, values, first, until)
+    for model, requirements in needs.items():
+        outcomes = balance(requirements, bills, frames, values, first, until)
         yield from ((model, name, None, value) for name, value in outcomes.items())
 
 

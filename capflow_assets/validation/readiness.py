@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Asked, Column, Reason, Table, Verdict
+from capflow_assets.contract import Column, Reason, Requirements, Table, Verdict
 from capflow_assets.contract.needs import JUDGING
 from capflow_assets.expressions.days import local_day_of
 from capflow_assets.learning.measures import MEASURES
@@ -34,7 +34,7 @@ TABLE = Table(
 )
 
 
-def readiness(evidence: DataFrame, as_of: datetime, zone: str, needs: Mapping[str, Asked]) -> DataFrame:
+def readiness(evidence: DataFrame, as_of: datetime, zone: str, needs: Mapping[str, Requirements]) -> DataFrame:
     """For each model whether the customer's evidence is enough, with every reason, met or not.
 
     **Grain**: one row per model and need; ``feed``, which every model shares, has one row without a model. A model is
@@ -55,7 +55,7 @@ def readiness(evidence: DataFrame, as_of: datetime, zone: str, needs: Mapping[st
     today = local_day_of(as_of, zone)
     age = next((row["value"] for row in rows if row["measure"] == "newest_bill_age_days"), None)
     verdicts: dict[str | None, Verdict] = {None: Verdict((feed(age),))}
-    verdicts |= {model: judge(model, asked, rows, today) for model, asked in needs.items()}
+    verdicts |= {model: judge(model, requirements, rows, today) for model, requirements in needs.items()}
     judged = [row for model, verdict in verdicts.items() for row in _rows(model, verdict)]
     schema = ", ".join(f"{column.name} {column.type}" for column in TABLE.columns[:-1])
     return evidence.sparkSession.createDataFrame(judged, schema).withColumn("as_of", F.lit(as_of)).select(*TABLE.names)

@@ -157,7 +157,7 @@ def test_the_customers_own_parameters_hold_for_its_needs() -> None:
     needs = own.tables["validation/evidence"].function.keywords["needs"]  # type: ignore[union-attr]
     assert needs["purchase_propensity"].horizon_days == 14
     # What a model refuses is its training's to say.
-    assert needs["rfm_segments"] == STAGES.model("rfm_segments").asked()
+    assert needs["rfm_segments"] == STAGES.model("rfm_segments").requirements()
     default = STAGES.tables["validation/evidence"].function.keywords["needs"]  # type: ignore[union-attr]
     assert default["purchase_propensity"].horizon_days == 30
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from capflow_assets.clean.line_items import TABLE as LINE_ITEMS
-from capflow_assets.contract import Asked
+from capflow_assets.contract import Requirements
 from capflow_assets.learning.balance import UNKNOWN, balance
 from capflow_assets.models.next_basket import MODEL
 from capflow_assets_doubles.engines import frame_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 FIRST, UNTIL = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 6, 30, tzinfo=UTC)
-REQUIREMENTS = Asked(
+REQUIREMENTS = Requirements(
     MODEL.needs,
     horizon_days=30,
     moments=3,
@@ -62,7 +62,7 @@ def test_outcomes_that_can_do_without_a_table_are_counted_without_it(spark: Spar
 
     bills = bills_of(spark, BILLS)
     tables = {"bills": "clean/bills", "line_items": "clean/line_items"}
-    requirements = Asked(MODEL.needs, 30, 3, outcome, "bought", tables, ("start", "end"))
+    requirements = Requirements(MODEL.needs, 30, 3, outcome, "bought", tables, ("start", "end"))
     counted = balance(
         requirements, bills, {"clean/bills": bills, "clean/line_items": None}, {"zone": "UTC"}, FIRST, UNTIL
     )

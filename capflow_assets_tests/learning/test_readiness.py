@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from capflow_assets.contract import Asked, Needs
+from capflow_assets.contract import Needs, Requirements
 from capflow_assets.learning.readiness import feed, judge, verdict
 
 NEEDS = Needs(tables=("clean/bills", "clean/items"), history_days=180, users=500, positives=100)
@@ -143,8 +143,8 @@ def row(measure: str, value: float | None, model: str | None = None, category: s
     return {"model": model, "measure": measure, "category": category, "value": value}
 
 
-def requirements_of(needs: Needs, **more: Any) -> Asked:
-    return Asked(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, **more)
+def requirements_of(needs: Needs, **more: Any) -> Requirements:
+    return Requirements(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, **more)
 
 
 ROWS = [
@@ -204,7 +204,7 @@ def test_the_day_on_which_there_is_a_moment_to_learn_from() -> None:
     assert moment.fix.endswith("wait one horizon longer: ready on 2025-12-15 at today's pace")
 
 
-FROM_THE_FIRST_DAY = Asked(
+FROM_THE_FIRST_DAY = Requirements(
     Needs(tables=("clean/bills",), history_days=90, users=30, positives=10),
     90,
     1,

@@ -51,12 +51,12 @@ def test_they_are_those_of_the_customers_toml_or_of_the_run(reader: ExampleReade
 
 def test_users_with_the_outcome_are_counted_with_them() -> None:
     spec, ours = STAGES.model(MODEL), tiers(123.0)
-    requirements = spec.asked(ours)
+    requirements = spec.requirements(ours)
     assert "params" not in requirements.injected
     assert signature(requirements.outcome).parameters["params"].default is ours
 
 
 def test_a_model_that_does_not_ask_is_called_as_before() -> None:
     spec = STAGES.model("churn")
-    assert spec.asked().outcome is spec.model.outcome.compute
-    assert spec.asked().injected == spec.outcome.injected == ("start", "end", "zone")
+    assert spec.requirements().outcome is spec.model.outcome.compute
+    assert spec.requirements().injected == spec.outcome.injected == ("start", "end", "zone")

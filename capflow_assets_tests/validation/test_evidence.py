@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from capflow_assets.contract import Asked, Needs
+from capflow_assets.contract import Needs, Requirements
 from capflow_assets.definitions import STAGES
 from capflow_assets.learning.measures import MEASURES
 from capflow_assets.models.purchase_propensity import outcome
@@ -36,7 +36,7 @@ def together(frame: DataFrame) -> dict[str, float | None]:
 
 
 def evidence_of(
-    bills: DataFrame, needs: dict[str, Asked] | None = None, as_of: datetime = AS_OF, **tables: Any
+    bills: DataFrame, needs: dict[str, Requirements] | None = None, as_of: datetime = AS_OF, **tables: Any
 ) -> DataFrame:
     return evidence(bills, as_of, ZONE, "EUR", needs=needs or {}, **tables)
 
@@ -211,9 +211,9 @@ def test_campaigns_with_users_addressed_and_held_out(spark: SparkSession) -> Non
     assert together(evidence_of(bills_of(spark, ()), **tables))["compared_campaigns"] == 1
 
 
-def requirements(horizon_days: int, **more: Any) -> Asked:
+def requirements(horizon_days: int, **more: Any) -> Requirements:
     given = {"outcome_tables": {"bills": "clean/bills"}, "injected": ("start", "end"), **more}
-    return Asked(Needs(()), horizon_days, 4, outcome=outcome, column="bought", **given)
+    return Requirements(Needs(()), horizon_days, 4, outcome=outcome, column="bought", **given)
 
 
 # At 1 May and 31 May, 30 days apart, counted from noon of 30 June; the newest horizon holds ana and bea, the one
@@ -282,7 +282,7 @@ def test_every_measure_is_declared_and_every_time_is_that_of_its_table(spark: Sp
 
 @pytest.mark.timeout(180)
 def test_outcomes_of_all_models_are_equal_on_both_engines(spark: SparkSession, jvm: SparkSession) -> None:
-    needs = {name: spec.asked() for name, spec in STAGES.models.items()}
+    needs = {name: spec.requirements() for name, spec in STAGES.models.items()}
     needs["a"] = requirements(30)
     sail, java = (rows_of(evidence_of(bills_of(engine, BUYERS), needs, NOON)) for engine in (spark, jvm))
     assert sail == java

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from capflow_assets.contract import Asked, Needs
+from capflow_assets.contract import Needs, Requirements
 from capflow_assets.validation.evidence import TABLE as EVIDENCE
 from capflow_assets.validation.readiness import TABLE, readiness
 from capflow_assets_doubles.engines import frame_of, rows_of
@@ -33,8 +33,8 @@ ROWS = (
 )
 
 
-def requirements_of(needs: Needs) -> Asked:
-    return Asked(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, fitted="now")
+def requirements_of(needs: Needs) -> Requirements:
+    return Requirements(needs, 30, 4, outcome=lambda: None, column="bought", outcome_tables={}, fitted="now")
 
 
 NEEDS = {
