@@ -19,7 +19,7 @@ from capflow_assets.graph.alarms import OF_MODELS, alarms_of_customers, alarms_o
 from capflow_assets.graph.model_troubles import keys_of_troubles
 from capflow_assets.graph.newest import recorded_since
 
-EVERY_SECONDS = 300
+EVERY_SECONDS = 60
 SECONDS_A_TICK = 0.8
 
 
@@ -85,7 +85,7 @@ def _models_in_turn(
 
 
 def alert_sensor(deploy: Callable[[], Deployment]) -> dg.SensorDefinition:
-    """The sensor that looks every five minutes and tells each rule what is new to it.
+    """The sensor that looks every minute and tells each rule what is new to it.
 
     What each rule was told is the sensor's cursor. A rule whose message could not be sent is told at the next look.
     Models are looked at for a second a tick, first those of whom something was recorded since, and the next tick goes

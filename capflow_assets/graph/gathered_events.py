@@ -81,7 +81,7 @@ class GatheringEventLog(SqlEventLogStorage):
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Keep events that Dagster has collected: all that is planned for a run at once, others as Dagster does."""
-        if PLANNED.issuperset(map(kind_of, events)):
+        if events and PLANNED.issuperset(map(kind_of, events)):
             with _uninterrupted():
                 self._write(events)
         else:
