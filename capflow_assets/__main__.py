@@ -17,6 +17,7 @@ import os
 from contextlib import suppress
 
 from capflow_assets.cli import commands
+from capflow_assets.processes import collector
 from capflow_assets.processes.lifeline import INTERRUPTED, LINE, leave
 
 
@@ -43,6 +44,7 @@ def run() -> None:
     end = _End()
     atexit.register(end.come)  # the first to be registered is the last to be called
     commands.owns_process = True
+    collector.collect_seldom()
     try:
         commands.main()
         end.status = 0

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capflow_assets.processes.collector import collect_seldom
 from capflow_assets.processes.customer_lock import INHERITED, customer_lock, default_wait
 from capflow_assets.processes.lifeline import GRACE_SECONDS, LAST_WORDS_SECONDS, LINE, Death, ending, leave
 
@@ -198,4 +199,5 @@ def _deployment(task: Task) -> Any:
 
 
 if __name__ == "__main__":
+    collect_seldom()
     serve(Connection(int(sys.argv[1])))
