@@ -19,13 +19,14 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from capflow_assets.contract import Delivery, Held, Sent, Withdrawn
 from capflow_assets.errors import DeliveryError
-from capflow_assets.transfer.file_places import FilePlace, Login, place_of
+from capflow_assets.transfer.file_places import S3, FilePlace, Login, place_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +35,12 @@ MANIFEST = "manifest.json"
 STAMP = "%Y%m%dT%H%M%S%fZ"
 ID_CHARACTERS = 16
 OURS = re.compile(r"(part-\d+\.[a-z]+|manifest\.json)((\.[0-9a-f]{8})?\.part)?")
+
+
+def _absolute(location: str) -> str:
+    if not (location.startswith(S3) or PurePath(location).is_absolute()):
+        raise ValueError("an absolute folder, or s3://bucket/prefix")
+    return location
 
 
 class SetOptions(BaseModel, ABC):
@@ -53,7 +60,9 @@ class SetOptions(BaseModel, ABC):
 class FileOptions(SetOptions):
     """Where the files go."""
 
-    location: str = Field(min_length=1, description="An absolute folder, or s3://bucket/prefix.")
+    location: Annotated[str, AfterValidator(_absolute)] = Field(
+        min_length=1, description="An absolute folder, or s3://bucket/prefix."
+    )
     login: Login = Field(default=Login(), description="For s3://: whose bucket it is; else the process's own AWS_*.")
 
     def opened(self) -> FilePlace:

@@ -13,6 +13,7 @@ from capflow_assets.drafting.samples import Sample
 from capflow_assets.drafting.stored import database_samples, excel_samples, json_samples, parquet_samples
 from capflow_assets.drafting.text_files import text_sample
 from capflow_assets.drafting.united import sheets_as_one, united
+from capflow_assets.drafting.words import STORE, meaning
 from capflow_assets.errors import CapflowError, SourceError, listed
 from capflow_assets.landing.personal_names import plain_name
 from capflow_assets.sources.reading import packed_files
@@ -35,6 +36,7 @@ MEDIA = {
 }
 HEAD_BYTES, STRANGERS_BYTES = 4096, 1 << 20
 DIGITS = re.compile(r"[0-9]+")
+STORE_FOLDER = re.compile(r"(?:^|/)([A-Za-z_]\w*)=([^/]+)(?=/)")
 TEXT = re.compile(rb"[\t\r\n -~]{16}")
 
 
@@ -184,6 +186,7 @@ def _grouped(samples: Sequence[Sample], start: Path | None) -> list[Sample]:
 def _one(group: Sequence[Sample], start: Path | None) -> Sample:
     first = group[0]
     files = [file for sample in group for file in sample.files]
+    _add_store_folders(group)
     first.parts = tuple((PurePosixPath(sample.files[0][0]).name, len(sample.rows)) for sample in group)
     first.rows = tuple(row for sample in group for row in sample.rows)
     first.rows_total = round(sum(sample.rows_total for sample in group) * len(files) / len(group))
@@ -206,12 +209,33 @@ def _one(group: Sequence[Sample], start: Path | None) -> Sample:
     return first
 
 
+def _add_store_folders(group: Sequence[Sample]) -> None:
+    """Give samples of files in folders such as ``store=7`` that column, as their source will."""
+    of_files = [STORE_FOLDER.findall(sample.files[0][0]) for sample in group]
+    keys = {key for found in of_files for key, _ in found if STORE in meaning(key) and key not in group[0].names}
+    for key in keys if all(of_files) else ():
+        for sample, found in zip(group, of_files, strict=True):
+            sample.names = (*sample.names, key)
+            sample.rows = tuple((*row, dict(found).get(key)) for row in sample.rows)
+
+
 def _pattern(names: Sequence[str]) -> str:
-    """A glob of what names have in common.
+    """A glob of what names have in common, folder by folder where they lie equally deep.
 
     >>> _pattern(["in/bills-01.csv", "in/bills-02.csv"])
     'in/bills-0*.csv'
+    >>> _pattern(["store=1/may.csv", "store=2/june.csv"])
+    'store=*/*.csv'
     """
+    parts = [name.split("/") for name in names]
+    if len({len(each) for each in parts}) > 1:
+        return _pattern_of(names)
+    return "/".join(_pattern_of(level) for level in zip(*parts, strict=True))
+
+
+def _pattern_of(names: Sequence[str]) -> str:
+    if len(set(names)) == 1:
+        return names[0]
     begin = os.path.commonprefix(list(names))  # noqa: RUF071  (by characters)
     end = os.path.commonprefix([name[len(begin) :][::-1] for name in names])[::-1]  # noqa: RUF071
     return f"{begin}*{end}"
@@ -222,6 +246,8 @@ def _whole_words(names: Sequence[str], start: Path | None) -> str:
     bora's rather than ``*a_sales.csv``.
     """
     pattern = _pattern(names)
+    if pattern.count("*") != 1:
+        return pattern
     begin, _, end = pattern.partition("*")
     inner = [name[len(begin) : len(name) - len(end)] for name in names]
     if any(part[:1].isalpha() for part in inner):
@@ -234,8 +260,7 @@ def _whole_words(names: Sequence[str], start: Path | None) -> str:
 
 def _wider(pattern: str, start: Path | None) -> str:
     """The pattern without the digits that today's names have in common, where it means no other files than before."""
-    begin, _, end = pattern.partition("*")
-    wider = f"{begin.rstrip('0123456789')}*{end.lstrip('0123456789')}"
+    wider = re.sub(r"[0-9]*[*][0-9]*", "*", pattern)
     return wider if _matched(pattern, start) and _matched(wider, start) == _matched(pattern, start) else pattern
 
 

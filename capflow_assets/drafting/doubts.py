@@ -16,13 +16,24 @@ from capflow_assets.errors import listed
 FEW_BILLS = 50
 MOST_DIFFERING = 0.01
 MOST_SHARED = 0.2
+MERGED = frozenset({"merged", "merge", "duplicate", "successor", "superseded", "zusammengefuehrt", "fusionne"})
 
 
 def of(known: Roles) -> list[str]:
     """What to ask a person about samples whose roles are known."""
     brands, shared = _two_brands(known), _bills_in_several_files(known)
     rows = [] if brands or shared else _bills_of_several_rows(known)
-    return brands + shared + _users_of_one_bill(known) + _capitals(known) + rows
+    return brands + _merged_users(known) + shared + _users_of_one_bill(known) + _capitals(known) + rows
+
+
+def _merged_users(known: Roles) -> list[str]:
+    """Whether the list of users says that some have become others."""
+    if known.users is None:
+        return []
+    names = [name for name in known.users.sample.names if MERGED & set(w.tokens(name))]
+    filled = [name for name in names if 0 < known.users.sample.columns[name].filled < len(known.users.sample.rows)]
+    words = "are these users who became others? Their bills stand under the old ids"
+    return [f"{name}: {words}: a query of bills may give the new one, coalesce({name}, id)" for name in filled[:1]]
 
 
 def _capitals(known: Roles) -> list[str]:

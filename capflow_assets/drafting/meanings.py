@@ -68,6 +68,8 @@ ELSE = frozenset({w.OTHER, w.TAX, w.SHIPPING, w.COST, w.REFUND, w.DISCOUNT, w.EM
 BARE = frozenset({w.ID, w.NAME, w.DATE, w.DESCRIPTION, w.PRICE, w.TIME})
 SUBJECTS = (w.LINE, w.BILL, w.ITEM, w.USER, w.STORE, w.CATEGORY)
 FEW = 30
+# How MongoDB's exports write the type of a value: {"_id": {"$oid": …}}.
+MONGODB = ".$"
 
 
 @dataclass
@@ -90,7 +92,8 @@ class Meanings:
     def _are_payments(self) -> bool:
         """Whether rows have a number of their own, a day and an amount, and no other number of a bill."""
         columns = self.sample.columns
-        tags = {name: w.meaning(name) for name in self.sample.names if "." not in name and columns[name].filled}
+        tags = {name: w.meaning(name) for name in self.sample.names
+                if "." not in name.replace(MONGODB, "_") and columns[name].filled}  # fmt: skip
         has_bill = any(of >= {w.BILL, w.ID} for of in tags.values())
         own = [name for name, of in tags.items() if of == {w.ID} and w.is_known(name)]
         has_both = any(w.DATE in of for of in tags.values()) and any(w.AMOUNT in of for of in tags.values())
@@ -121,9 +124,9 @@ class Meanings:
         if self.sample.array and name.startswith(inner):
             tags = w.meaning(name.removeprefix(inner))
             return tags | self.subject if tags <= BARE and w.is_known(name.removeprefix(inner)) else tags
-        *above, _ = name.split(".")
+        *above, _ = name.replace(MONGODB, "_").split(".")
         tags = w.meaning(name)
-        if tags in ({w.NET}, {w.GROSS}) and w.is_known(name):  # what is said alone is said of money
+        if tags - {w.LINE, w.ITEM} in ({w.NET}, {w.GROSS}) and w.is_known(name):  # what is said alone is said of money
             return tags | {w.AMOUNT}
         if above or not tags <= BARE or not w.is_known(name):
             return tags

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MONGODB_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\.\$[A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,11 @@ class Draft:
 def quoted(column: str) -> str:
     """A source's column as an expression names it.
 
-    >>> quoted("Unit Price"), quoted("qty"), quoted("line_items.price")
-    ('`Unit Price`', 'qty', 'line_items.price')
+    >>> quoted("Unit Price"), quoted("qty"), quoted("line_items.price"), quoted("_id.$oid")
+    ('`Unit Price`', 'qty', 'line_items.price', '_id.`$oid`')
     """
+    if MONGODB_PATH.fullmatch(column):
+        return ".".join(f"`{part}`" if part.startswith("$") else part for part in column.split("."))
     if all(map(PLAIN.fullmatch, column.split("."))):
         return column
     return "`" + column.replace("`", "``") + "`"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from capflow_assets.drafting.parts import Draft, Guess, TableDraft
+from capflow_assets.drafting.parts import MONGODB_PATH, Draft, Guess, TableDraft, quoted
 from capflow_assets.errors import visible
 
 ASKS = "# ?"
@@ -54,7 +54,9 @@ def _table(table: TableDraft, key: str) -> Iterator[str]:
 
 
 def _plain(guess: Guess) -> Guess:
-    """A column alone by its own name, without quotes."""
+    """A column alone by its own name, without quotes; a part of one that needs them keeps them."""
+    if MONGODB_PATH.fullmatch(str(guess.value)):
+        return Guess(quoted(str(guess.value)), guess.why, guess.is_unsure)
     match = ONE_COLUMN.fullmatch(str(guess.value))
     return Guess(match[1].replace("``", "`"), guess.why, guess.is_unsure) if match else guess
 

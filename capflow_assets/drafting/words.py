@@ -35,7 +35,7 @@ VOCABULARY = {
     USER: "customer customers client clients user users member members buyer buyers shopper shoppers account card "
     "loyalty household contact kunde kunden kundin mitglied kaeufer kundenkarte karte acheteur adherent carte cliente "
     "clientes comprador socio tarjeta tessera cartao klant klanten klantenkaart lid klient karta kund kunder "
-    "musteri subscriber subscribers abonnent abonnenten abonne patient patients hshd hh",
+    "musteri subscriber subscribers abonnent abonnenten abonne patient patients hshd hh acct",
     STORE: "store stores shop shops branch outlet location filiale filialen laden markt standort magasin boutique "
     "tienda sucursal negozio loja filial winkel filiaal vestiging sklep butik butikk magaza sube site seller sellers",
     TILL: "till register terminal kasse caisse caja cassa caixa kassa kasa pos",
@@ -77,7 +77,7 @@ VOCABULARY = {
     EMAIL: "email mail courriel correo",
     JOINED: "joined registered registration signup anmeldung inscription registro cadastro since seit",
     REFUND: "refund refunds refunded return returned erstattung retoure remboursement reembolso rimborso",
-    ID: "id ids no nr num number key code nummer numero numer identifier uid guid uuid ref reference kod n",
+    ID: "id ids no nr num number key code nummer numero numer identifier uid guid uuid oid ref reference kod n",
     OTHER: "shipped ship delivered due required cancelled canceled updated modified approved fulfilled exported "
     "expires expiry birth processed closed lieferung",
 }  # fmt: skip
