@@ -10,6 +10,8 @@ from importlib import import_module
 
 import dagster as dg
 
+from capflow_assets.processes.collector import collect_seldom
+
 MODULES = (
     "capflow_assets.graph.postgres_storage",
     "dagster._core.execution.plan.active",
@@ -43,6 +45,7 @@ def warm() -> None:
             repository = graph.get_repository_def()
             if repository.has_implicit_global_asset_job_def():
                 repository.get_implicit_global_asset_job_def()
+    collect_seldom()
     # A collection would write to each object, and with that copy the memory that runs share.
     gc.collect()
     gc.freeze()
