@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from capflow_assets.drafting import words as w
+from capflow_assets.drafting.profiles import Column
 from capflow_assets.drafting.samples import Sample
 
 IDS, TEXTS, NUMBERS, TIMES = ("text", "number"), ("text",), ("number",), ("time", "number")
@@ -115,9 +116,9 @@ class Meanings:
 
     @cached_property
     def unnamed_times(self) -> list[str]:
-        """The columns of times whose names say nothing of which time it is."""
+        """The columns of times, or of counts of seconds, whose names say nothing of which time it is."""
         columns = self.sample.columns
-        return [name for name, tags in self.tags.items() if not tags - {w.BILL} and columns[name].kind == "time"]
+        return [name for name, tags in self.tags.items() if not tags - {w.BILL} and _holds_times(columns[name])]
 
     def _tags(self, name: str) -> Tags:
         inner = f"{self.sample.array}."
@@ -153,3 +154,7 @@ class Meanings:
         unknown = max(0, len(w.tokens(name.split(".")[-1])) - len(tags))
         emptiness = 1 - column.filled / max(len(column.values), 1)
         return max(score - unknown - 20 * emptiness * (concept.kinds == IDS), 1.0) if score else 0
+
+
+def _holds_times(column: Column) -> bool:
+    return column.kind == "time" or (column.kind == "number" and column.count_format.startswith("epoch"))

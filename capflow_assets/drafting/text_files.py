@@ -25,6 +25,7 @@ WHOLE_BYTES = 4 << 20
 DELIMITERS = (",", ";", "\t", "|", ":")
 MOST_ABOVE, MOST_BELOW = 30, 10
 JUDGED_LINES = 200
+LONGEST_UNIT = 6
 EXCELS_DELIMITER = "sep="
 
 
@@ -64,6 +65,7 @@ def text_sample(path: str, size: int, name: str) -> Sample | None:
     names = unique_names(header) if has_header else options["names"]
     if has_header and (twice := [title for title, count in Counter(header).items() if title and count > 1]):
         sample.questions.append(f"{name}: several columns are called {listed(map(repr, twice))}: which one is meant?")
+    body = _without_units(body, sample) if has_header else body
     further = [row for text in others for row in _rows(_between_lines(text), delimiter)]
     below = _rows_below(further[-MOST_BELOW:] if further else body[-MOST_BELOW:], len(names))
     if below:
@@ -155,6 +157,23 @@ def _is_data(header: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
         if is_alike and column.kind in ("number", "time"):
             return True
     return False
+
+
+def _without_units(body: list[list[str]], sample: Sample) -> list[list[str]]:
+    if not _is_of_units(body):
+        return body
+    sample.notes.append(f"the row below the names is of units ({' '.join(filter(None, body[0]))}): it is rejected")
+    return body[1:]
+
+
+def _is_of_units(body: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row says units, ``Stk`` and ``EUR``: short words over columns of numbers, and blanks."""
+    words = {place: value.strip() for place, value in enumerate(body[0]) if value.strip()} if body else {}
+    below = [row for row in body[1:JUDGED_LINES] if len(row) == len(body[0])]
+    if not below or len(words) > 0.7 * len(body[0]):
+        return False
+    are_words = all(len(word) <= LONGEST_UNIT and not any(map(str.isdigit, word)) for word in words.values())
+    return bool(words) and are_words and all(any(map(str.isdigit, row[place])) for row in below[:20] for place in words)
 
 
 def _line_of(head: str, delimiter: str, place: int) -> int:

@@ -41,7 +41,7 @@ VOCABULARY = {
     TILL: "till register terminal kasse caisse caja cassa caixa kassa kasa pos",
     DATE: "date day datum tag jour fecha dia data giorno dato dag dzien tarih dt at on created placed timestamp "
     "datetime moment when wann quand cuando quando zeitpunkt zeitstempel horodatage kaufdatum ordered purchased sold "
-    "bought billed invoiced",
+    "bought billed invoiced ts",
     TIME: "time clock uhrzeit zeit heure hora ora tijd godzina czas tid saat tm",
     QUANTITY: "quantity qty quant units pieces pcs count menge anzahl stueck stuck stuckzahl quantite qte cantidad "
     "cant unidades quantita qta quantidade qtd qtde aantal hoeveelheid ilosc antal antall adet miktar cases cartons "

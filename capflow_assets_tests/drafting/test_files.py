@@ -386,3 +386,19 @@ def test_a_time_of_day_beside_the_day_is_read_however_it_is_written(clock, value
     proposal = drafted(tmp_path, bills__csv="\n".join(["order_id,customer_id,day,heure,total", *rows]) + "\n")
     assert table(proposal)["columns"]["billed_at"] == value
     assert table(proposal)["options"]["timestamp_format"] == form
+
+
+def test_a_row_of_units_below_the_names_makes_no_text_of_numbers(tmp_path):
+    rows = [f"B{n // 2};C{n % 9};{DAYS[n % 28]};P{n % 5};{n % 3 + 1};{(n % 3 + 1) * 2},50" for n in range(60)]
+    text = "\n".join(["Beleg;Kunde;Datum;Artikel;Menge;Betrag", ";;;;Stk;EUR", *rows]) + "\n"
+    proposal = drafted(tmp_path, lines__csv=text)
+    assert table(proposal, "line_items")["columns"]["quantity"] == "Menge"
+    assert "is of units (Stk EUR)" in proposal.text
+
+
+def test_a_count_of_seconds_whose_name_is_not_known_may_be_the_time(tmp_path):
+    rows = [f"{n},A{n % 9},{1_704_100_000_000 + n * 86_400_000},{n + 1}" for n in range(60)]
+    text = "\n".join(["id,account_id,happened,value", *rows]) + "\n"
+    proposal = drafted(tmp_path, transactions__csv=text)
+    assert table(proposal)["columns"]["billed_at"] == "happened"
+    assert table(proposal)["options"]["timestamp_format"] == "epoch_ms"
