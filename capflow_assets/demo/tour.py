@@ -48,18 +48,23 @@ def tour(
     ``users`` makes the simulated brands smaller or larger than they come. So many ``processes`` compute at
     once; as many as cores and memory allow if None.
     """
+    from capflow_assets.cli.options import say
     from capflow_assets.cli.terminal import following
     from capflow_assets.definitions import STAGES, defs
+    from capflow_assets.demo.opening import opening
     from capflow_assets.demo.summary import print_summary
     from capflow_assets.graph.fleet import FLEET, draw_fleet
     from capflow_assets.graph.launch import select
     from capflow_assets.graph.onboarding import onboard
-    from capflow_assets.graph.side_by_side import run_customers
+    from capflow_assets.graph.side_by_side import process_count, run_customers
 
     began = time.perf_counter()
+    keys = [key for key in select(STAGES, []) if key != FLEET]
+    customers = [*REAL, *SIMULATED]
+    count = process_count(deployment, dict.fromkeys(customers, keys), processes)
+    say(opening(tuple(REAL), SIMULATED, len(customers) * len(keys), count, deployment.home.root))
     files = customer_files(deployment.home.root, users)
     names = [onboard(deployment, instance, file, replace=True).name for file in files]
-    keys = [key for key in select(STAGES, []) if key != FLEET]
     with following(dict.fromkeys(names, len(keys))) as watch:
         finished = run_customers(
             "capflow_assets.definitions", deployment, instance, dict.fromkeys(names, keys), processes, watch=watch

@@ -293,8 +293,7 @@ def run_customers(
         KeyboardInterrupt: this process was told to stop; what was done is kept.
     """
     engine = deployment.engine
-    # A cluster has a session for all.
-    count = 1 if engine.engine != EMBEDDED else _count(keys_of, processes)
+    count = process_count(deployment, keys_of, processes)
     if count == 1:
         defs = import_module(module).defs
         return run_in_turn(defs, deployment.stages, instance, keys_of, as_of, watch, full=full, wait=wait, say=say)
@@ -306,11 +305,13 @@ def run_customers(
     return SideBySide(deployment, instance, task, watch, say, wait).run(keys_of, count)
 
 
-def _count(keys_of: Mapping[str, Sequence[str]], processes: int | None) -> int:
+def process_count(deployment: Deployment, keys_of: Mapping[str, Sequence[str]], processes: int | None) -> int:
     """How many processes compute: one a customer or for some of the models that are trained, or as many as are named.
 
-    Never more than can be at work at once.
+    Never more than can be at work at once; one beside a cluster, which has a session for all.
     """
+    if deployment.engine.engine != EMBEDDED:
+        return 1
     models = sum(key.startswith("models/") for keys in keys_of.values() for key in keys)
     if processes is not None:
         return min(processes, max(len(keys_of), models))
