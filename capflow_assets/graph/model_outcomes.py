@@ -110,7 +110,9 @@ def _findings(report: TrainingReport) -> Iterator[Finding]:
     missing = "; ".join(reason.fix for reason in report.readiness if not reason.met)
     waits = f"it answers from the first day, and is {report.not_judged}" if report.not_judged else ""
     if missing:
-        who = f"a model {POOLED_CANDIDATE}" if report.candidate == POOLED_CANDIDATE else f"the {report.candidate} model"
+        who = (
+            f"a model {POOLED_CANDIDATE}" if report.candidate == POOLED_CANDIDATE else f"the rule, {report.candidate},"
+        )
         yield Finding("ready", False, f"{missing}; until then {who} answers")
     else:
         yield Finding("ready", True, waits or "every need is met")

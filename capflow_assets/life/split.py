@@ -67,6 +67,16 @@ def split_in_time(reader: ExampleReader, params: Horizon, as_of: datetime, delay
     return Split(together(train), test, moments[-1], tuple(moments[:-1]))
 
 
+def past_examples(reader: ExampleReader, params: Horizon, as_of: datetime, delay: LandingDelay = ON_TIME) -> Examples:
+    """All examples whose outcomes are known, where there may be too few to judge by: those of one horizon, or of some.
+
+    Raises:
+        EvidenceError: no past moment makes examples.
+    """
+    windows = _windows(reader, params, as_of, delay)
+    return together(reader.sampled(windows, params.max_examples).with_outcomes(windows))
+
+
 def first_bill(reader: ExampleReader, moment: datetime) -> datetime:
     """The time of the first bill up to the moment of a customer's history (``expressions.history``)."""
     from pyspark.sql import functions as F

@@ -1,7 +1,9 @@
 """Who answers for a customer of which no model of its own is promoted: the vertical's pooled model, or the rule.
 
 Where a customer has enough of a past the pooled model answers only if it beats the rule there, the whole interval of
-the gain above zero. Where it has too little to train and to judge by, the pooled model answers unjudged, and says so.
+the gain above zero. Where it has too little to train and to judge by, the pooled model answers unjudged, and says so;
+where there is none, the rule does, if all that is missing is more users, outcomes or days, and if what came of the
+customer's past can be told apart at all.
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ from capflow_assets.learning.promotion import Decision, is_evidence, under_mode
 from capflow_assets.life.answers import answered
 from capflow_assets.life.comparison import outcomes_of
 from capflow_assets.life.examples import ExampleReader
+from capflow_assets.life.feed_state import bills_delay
 from capflow_assets.life.pooling import Pool, learned_from, pool_of
 from capflow_assets.life.registration import Served, registered
 from capflow_assets.life.report import MetricScore, RivalScore, TrainingReport, training_report
 from capflow_assets.life.rungs import POOLED_CANDIDATE, report_of_rule, report_of_substitute
-from capflow_assets.life.split import Split
+from capflow_assets.life.split import Split, past_examples
 from capflow_assets.life.unjudged import unjudged_report
+
+# Needs of more of the same: a customer with too few of them has the kind of data that the rule goes by.
+OF_SIZE = frozenset({"users", "positives", "history_days", "labelled_moments"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,43 +114,94 @@ def _register_pooled(
     registered(deployment, reader, Served(pooled.estimator, population, ()), own, {})
 
 
+@dataclass(frozen=True, slots=True)
+class _Unjudged:
+    """Who is to answer without having been judged, and in words what it was learned from."""
+
+    estimator: Estimator
+    candidate: str
+    words: str
+    columns: tuple[str, ...]
+    moments: tuple[datetime, ...] = ()
+
+
 def unjudged_substitute(
     deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime, verdict: Verdict, code: str
 ) -> tuple[int, TrainingReport] | None:
-    """Let the vertical's model answer for a customer with too little evidence: its version and report.
+    """Let the vertical's model answer for a customer with too little evidence, or the rule: its version and report.
 
-    None where there is no such model, nobody to answer for, or a champion that was learned or judged here.
+    None where there is neither, nobody to answer for, or a champion that was learned or judged here.
     """
     name, customer, registry = reader.spec.name, reader.customer, deployment.registry
     if registry.frozen(customer.name, name) or not _is_vacant(deployment, reader):
         return None
-    learned = _learned(deployment, reader, params)
-    if learned is None:
+    substitute = _unjudged_pooled(deployment, reader, params)
+    if substitute is None and all(reason.need in OF_SIZE for reason in verdict.missing):
+        substitute = _unjudged_rule(deployment, reader, params, as_of)
+    if substitute is None:
         return None
-    estimator, pool = learned
     population = reader.state(as_of)
     if not len(population):
         return None
     missing = "; ".join(reason.fix for reason in verdict.missing)
     waits = f"not judged yet: {missing}"
-    reason = f"Learned from {pool.words()}: it answers until the customer's own evidence is enough, {waits}"
+    reason = f"{substitute.words}: it answers until the customer's own evidence is enough, {waits}"
     report = unjudged_report(
         reader,
         params,
         as_of,
         verdict,
-        estimator,
+        substitute.estimator,
         len(population),
         under_mode(Decision("promote", reason), customer.promotion_of(name)),
         code,
         waits=waits,
     )
-    report = replace(report, candidate=POOLED_CANDIDATE, feature_columns=pool.columns)
-    return registered(deployment, reader, Served(estimator, population, ()), report, {}), report
+    report = replace(
+        report,
+        candidate=substitute.candidate,
+        feature_columns=substitute.columns,
+        fitted_moments=substitute.moments,
+    )
+    served = Served(substitute.estimator, population, substitute.moments)
+    return registered(deployment, reader, served, report, {}), report
+
+
+def _unjudged_pooled(deployment: Deployment, reader: ExampleReader, params: Horizon) -> _Unjudged | None:
+    learned = _learned(deployment, reader, params)
+    if learned is None:
+        return None
+    estimator, pool = learned
+    return _Unjudged(estimator, POOLED_CANDIDATE, f"Learned from {pool.words()}", pool.columns)
+
+
+def _unjudged_rule(deployment: Deployment, reader: ExampleReader, params: Horizon, as_of: datetime) -> _Unjudged | None:
+    """The rule, fitted on all outcomes that are known; None where they say nothing, or nothing is to be told apart."""
+    model = reader.spec.model
+    if not model.baseline.may_answer:
+        return None
+    try:
+        if model.fitted == "now":
+            known = reader.state(as_of)
+        else:
+            known = past_examples(reader, params, as_of, bills_delay(deployment, reader.customer, as_of))
+            if model.objective == "chance" and _is_of_one_class(known, model.outcome.columns[0]):
+                return None
+        rule = model.baseline.make(params).fit(known)
+    except EvidenceError:
+        return None
+    moments = () if model.fitted == "now" else known.moments
+    words = f"{model.baseline.name[0].upper()}{model.baseline.name[1:]}, the rule"
+    return _Unjudged(rule, model.baseline.name, words, model.columns, moments)
+
+
+def _is_of_one_class(examples: Examples, outcome: str) -> bool:
+    assert examples.outcomes is not None  # noqa: S101  (read with them)
+    return (examples.outcomes[outcome] > 0).nunique() < 2
 
 
 def _is_vacant(deployment: Deployment, reader: ExampleReader) -> bool:
-    """Whether nobody answers, or the vertical's model does without having been judged."""
+    """Whether nobody answers, or the vertical's model or the rule does without having been judged."""
     name, customer, registry = reader.spec.name, reader.customer.name, deployment.registry
     registry.settle(customer, name)
     champion = registry.champion(customer, name)
@@ -154,4 +211,4 @@ def _is_vacant(deployment: Deployment, reader: ExampleReader) -> bool:
         report = training_report(registry, customer, name, champion)
     except BrokenModelError:
         return False
-    return report.candidate == POOLED_CANDIDATE and bool(report.not_judged)
+    return report.candidate in (POOLED_CANDIDATE, reader.spec.model.baseline.name) and bool(report.not_judged)

@@ -232,7 +232,8 @@ def test_a_model_of_the_users_state_is_fitted_again_at_the_as_of_moment(shop: Pa
     "needs", [Needs(tables=("clean/bills",), users=1000), Needs(tables=("clean/items",))], ids=["users", "table"]
 )
 def test_without_the_evidence_nothing_is_trained(shop: Path, needs: Needs) -> None:
-    place = deployment(shop, replace(REGULARS, needs=needs))
+    draws = Candidate("all alike", Nothing, is_baseline=True, may_answer=False)
+    place = deployment(shop, replace(REGULARS, needs=needs, candidates=(REGULARS.candidates[0], draws)))
     result = train(place, reader(place), RegularsParams(), AS_OF)
     assert isinstance(result, NotReady)
     assert not result.verdict.ready
