@@ -63,7 +63,7 @@ def test_it_answers_unjudged_and_says_what_is_missing(shop: Path) -> None:
     )
     assert "needs 1,000 users with a bill, has 40" in report.not_judged
     assert (report.metric.score, report.baseline, report.examples.test) == (None, None, 0)
-    assert report.parameters == {"users": 120}, "fitted to the 40 users of each past moment whose horizon is over"
+    assert report.parameters == {"users": 80}, "fitted to the 40 users of each of the two moments whose horizon is over"
     assert training_report(place.registry, SHOP, MODEL, result.version) == report
     assert rungs(place) == {"rule"}
 
