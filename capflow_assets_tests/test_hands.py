@@ -62,7 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> TestHome:
     folder = tmp_path_factory.mktemp("hands")
     of_cafe = TestHome(folder / "home")
     of_cafe.ok("onboard", str(sent(folder)))
-    of_cafe.ok("run", "cafe", "--select", "raw/bills,raw/users,clean/bills,*/lifetime_value")
+    of_cafe.ok("run", "cafe", "--select", "raw/bills,raw/users,clean/bills,*/campaign_response")
     return of_cafe
 
 
@@ -130,7 +130,6 @@ def test_a_tilde_in_a_variable_is_the_persons_folder(name: str) -> None:
         (("promote", "cafe", "purchase_propensty"), "did you mean 'purchase_propensity'?"),
         (("forget", "caffe", "u1", "--yes"), "did you mean 'cafe'?"),
         (("show", "raw/bills", "-c", "caffe"), "did you mean 'cafe'?"),
-        (("show", "predictions/churn", "-c", "cafe"), "capflow explain cafe churn says why"),
         (("run", "cafe", "-s", "features/rmf"), "did you mean 'features/rfm'?"),
         (("alerts", "--test", "nobody"), "There is no alert 'nobody'"),
         (("run", "cafe", "--as-of", "9999-12-31"), "ahead of now"),
@@ -171,9 +170,9 @@ def test_waiting_for_no_number_of_seconds_is_refused(home) -> None:
 def test_what_is_absent_or_waits_is_no_green(home) -> None:
     assert verdict(home, "raw/bills", "schema")[0]
     assert verdict(home, "raw/users", "schema") == (False, "absent: the customer's TOML declares no [tables.users]")
-    assert verdict(home, "models/lifetime_value", "ready")[0] is False
-    assert verdict(home, "predictions/lifetime_value", "skew")[0] is False
-    assert verdict(home, "health/lifetime_value", "drift")[0] is False
+    assert verdict(home, "models/campaign_response", "ready")[0] is False
+    assert verdict(home, "predictions/campaign_response", "skew")[0] is False
+    assert verdict(home, "health/campaign_response", "drift")[0] is False
 
 
 # -- what fits on the screen -------------------------------------------------------------------------------------------
