@@ -136,7 +136,7 @@ def unjudged_substitute(
     if registry.frozen(customer.name, name) or not _is_vacant(deployment, reader):
         return None
     substitute = _unjudged_pooled(deployment, reader, params)
-    if substitute is None and all(reason.need in OF_SIZE for reason in verdict.missing):
+    if substitute is None and _is_small(verdict):
         substitute = _unjudged_rule(deployment, reader, params, as_of)
     if substitute is None:
         return None
@@ -165,6 +165,11 @@ def unjudged_substitute(
     )
     served = Served(substitute.estimator, population, substitute.moments)
     return registered(deployment, reader, served, report, {}), report
+
+
+def _is_small(verdict: Verdict) -> bool:
+    """Whether all that is missing is more of what there is some of."""
+    return all(reason.need in OF_SIZE and (reason.found or reason.need != "positives") for reason in verdict.missing)
 
 
 def _unjudged_pooled(deployment: Deployment, reader: ExampleReader, params: Horizon) -> _Unjudged | None:

@@ -82,9 +82,10 @@ def test_it_gives_way_to_a_model_of_the_customers_own_and_never_takes_its_place(
     "model",
     [
         replace(SMALL, outcome=Outcome(nobody, ("bought",))),
+        replace(SMALL, outcome=Outcome(nobody, ("bought",)), objective="list"),
         replace(SMALL, candidates=(Candidate("visits", Visits), Candidate("no", Nothing, True, may_answer=False))),
     ],
-    ids=["nothing to tell apart", "a rule that may not answer"],
+    ids=["nothing to tell apart", "nothing to rank by", "a rule that may not answer"],
 )
 def test_where_it_can_say_nothing_nobody_answers(shop: Path, model: Model[RegularsParams]) -> None:
     place = deployment(shop, model)
