@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,8 +177,9 @@ def _thin_out_files(instance: dg.DagsterInstance, since: datetime, until: float)
             continue
         run = instance.get_run_by_id(file.stem)
         if run is None or run.is_finished:
-            _thin_out_file(file, has_failed=run is not None and run.is_failure)
-            removed += 1
+            with suppress(OSError, sqlite3.Error):  # damaged, or another's: it stays, and is tried again tomorrow
+                _thin_out_file(file, has_failed=run is not None and run.is_failure)
+                removed += 1
     return removed, True
 
 
@@ -192,8 +194,6 @@ def _thin_out_file(file: Path, *, has_failed: bool) -> None:
     if file.is_dir():
         shutil.rmtree(file)
     elif has_failed:
-        import sqlite3
-
         places = ", ".join("?" * len(OF_RUNS))
         with closing(sqlite3.connect(file, timeout=30)) as connection:
             connection.execute(

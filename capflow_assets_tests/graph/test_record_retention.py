@@ -224,6 +224,19 @@ def test_days_are_a_number_and_none_keeps_all(monkeypatch: pytest.MonkeyPatch) -
         kept_since(NOW)
 
 
+def test_a_damaged_file_stays_and_keeps_no_other(tmp_path: Path) -> None:
+    with instance_of(tmp_path, "sqlite") as instance:
+        nights(instance)
+        failed = next(run for run in instance.get_runs() if run.is_failure)
+        oldest = instance.get_runs()[-1]
+        (file,) = shards(instance, failed.run_id)
+        file.write_bytes(b"no database at all")
+        os.utime(file, (NOW.timestamp() - 200 * 86400,) * 2)
+        assert thin_out(instance, Place(), NOW - timedelta(days=90), SECONDS)[1]
+        assert file.read_bytes() == b"no database at all"
+        assert shards(instance, oldest.run_id) == []
+
+
 def test_the_file_of_a_failed_run_is_small_afterwards(tmp_path: Path) -> None:
     with instance_of(tmp_path, "sqlite") as instance:
         nights(instance)
