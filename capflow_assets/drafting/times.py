@@ -43,12 +43,12 @@ def moment(meanings: Meanings, concept: str = "billed_at") -> Moment | None:
     column = meanings.sample.columns[name]
     form, why, questions = _format(meanings.sample, column)
     clock = _clock(meanings.sample) if concept == "billed_at" and _is_of_days(column, form) else ""
-    asked = [] if is_named else [f"is {name} when it was paid? No column is called so, and this one holds times"]
+    doubts = [] if is_named else [f"is {name} when it was paid? No column is called so, and this one holds times"]
     others = [f"{other}" for other in names if other != name and meanings.sample.columns[other].kind == "time"]
     note = f"; there is {', '.join(others[:3])} as well" if others else ""
     if clock:
         timed = _with_clock(meanings.sample, name, form, clock, why, questions)
-        return dataclasses.replace(timed, questions=[*timed.questions, *asked])
+        return dataclasses.replace(timed, questions=[*timed.questions, *doubts])
     options = {}
     if form:
         has_clock = form in time_formats.COUNTS or any(part in form for part in ("H", "h"))
@@ -60,7 +60,7 @@ def moment(meanings: Meanings, concept: str = "billed_at") -> Moment | None:
     if mixed := column.mixed_formats:
         options, question = _mixed(name, mixed)
         questions.append(question)
-    return Moment(value, options, [*questions, *asked])
+    return Moment(value, options, [*questions, *doubts])
 
 
 def column_moment(sample: Sample, name: str) -> Moment:
